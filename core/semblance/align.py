@@ -1,0 +1,293 @@
+"""The canonical frame: where a face lies when the network looks at it, and the way there and back.
+
+The canonical square is [0, 1] × [0, 1], y down, 18.5 cm of a head seen from the front. A crop of
+R × R pixels samples it at ((i + 0.5) / R, (j + 0.5) / R). Plate coordinates are pixels of the
+display window with pixel centres at +0.5, y down; pixel aspect is folded into the matrices, so the
+canonical frame is always square.
+
+References
+----------
+Least-squares similarity: Umeyama, "Least-squares estimation of transformation parameters between
+two point patterns", IEEE PAMI 13(4), 1991, section III. Unlike a robust (RANSAC) fit it is a smooth
+function of the landmarks, so the crop can't jump between frames.
+"""
+
+from __future__ import annotations
+
+from typing import TypeAlias
+
+import cv2
+import numpy as np
+from numpy.typing import NDArray
+
+from semblance.plate import Window
+
+__all__ = [
+    "ANCHORS",
+    "TEMPLATE",
+    "TEMPLATE_NAME",
+    "bounds",
+    "fit",
+    "invert",
+    "resample",
+    "to_crop",
+    "to_plate",
+    "transform",
+]
+
+Affine: TypeAlias = NDArray[np.float64]
+"""A 2 × 3 affine matrix that maps column points (x, y, 1)."""
+Landmarks: TypeAlias = NDArray[np.float64]
+"""68 × 2 points in iBUG order."""
+
+TEMPLATE_NAME = "semblance-1"
+"""Names the template below in model manifests, facesets and tracks; a new template, a new name."""
+
+TEMPLATE: Landmarks = np.array(
+    [
+        [0.1020, 0.2912],
+        [0.1067, 0.4094],
+        [0.1250, 0.5149],
+        [0.1456, 0.6173],
+        [0.1906, 0.7325],
+        [0.2674, 0.8255],
+        [0.3351, 0.8636],
+        [0.4169, 0.8823],
+        [0.5000, 0.8990],
+        [0.5831, 0.8823],
+        [0.6649, 0.8636],
+        [0.7326, 0.8255],
+        [0.8094, 0.7325],
+        [0.8544, 0.6173],
+        [0.8750, 0.5149],
+        [0.8933, 0.4094],
+        [0.8980, 0.2912],
+        [0.1857, 0.2089],
+        [0.2334, 0.1669],
+        [0.2950, 0.1518],
+        [0.3695, 0.1553],
+        [0.4367, 0.1706],
+        [0.5633, 0.1706],
+        [0.6305, 0.1553],
+        [0.7050, 0.1518],
+        [0.7666, 0.1669],
+        [0.8143, 0.2089],
+        [0.5000, 0.2877],
+        [0.5000, 0.3476],
+        [0.5000, 0.4028],
+        [0.5000, 0.4680],
+        [0.4323, 0.5518],
+        [0.4674, 0.5515],
+        [0.5000, 0.5550],
+        [0.5326, 0.5515],
+        [0.5677, 0.5518],
+        [0.2590, 0.3044],
+        [0.2909, 0.2805],
+        [0.3497, 0.2772],
+        [0.4003, 0.3142],
+        [0.3525, 0.3232],
+        [0.2916, 0.3239],
+        [0.5997, 0.3142],
+        [0.6503, 0.2772],
+        [0.7091, 0.2805],
+        [0.7410, 0.3044],
+        [0.7084, 0.3239],
+        [0.6475, 0.3232],
+        [0.3630, 0.6802],
+        [0.4080, 0.6401],
+        [0.4606, 0.6209],
+        [0.5000, 0.6241],
+        [0.5394, 0.6209],
+        [0.5920, 0.6401],
+        [0.6370, 0.6802],
+        [0.5973, 0.7092],
+        [0.5559, 0.7225],
+        [0.5000, 0.7265],
+        [0.4441, 0.7225],
+        [0.4027, 0.7092],
+        [0.3806, 0.6786],
+        [0.4461, 0.6682],
+        [0.5000, 0.6696],
+        [0.5539, 0.6682],
+        [0.6194, 0.6786],
+        [0.5578, 0.6726],
+        [0.5000, 0.6737],
+        [0.4422, 0.6726],
+    ],
+    dtype=np.float64,
+)
+"""The 68 landmarks of a frontal, neutral mean head in the canonical square, mirror-symmetric."""
+
+ANCHORS = np.array([*range(17, 48), 48, 51, 54, 57])
+"""Landmarks that hold the frame: brows, nose, eyes and four points of the mouth. The jaw is left
+out: it moves with speech, and its points slide along the silhouette when the head turns."""
+
+
+def fit(landmarks: NDArray[np.floating], pixel_aspect: float = 1.0) -> Affine:
+    """Return the similarity that carries plate pixels into the canonical square.
+
+    Parameters
+    ----------
+    landmarks : (68, 2) array
+        Plate pixels, iBUG order, pixel centres at +0.5, y down.
+    pixel_aspect : float
+        Width of a plate pixel over its height; > 0.
+
+    Returns
+    -------
+    (2, 3) float64 array
+        Maps plate pixels to canonical units; a rotation, one scale and a shift in square pixels.
+
+    References
+    ----------
+    Umeyama 1991, equations (40) to (42), without reflection.
+    """
+    source = np.asarray(landmarks, np.float64)[ANCHORS] * (pixel_aspect, 1.0)
+    target = TEMPLATE[ANCHORS]
+    source_mean, target_mean = source.mean(0), target.mean(0)
+    s, t = source - source_mean, target - target_mean
+    # In two dimensions the SVD has a closed form: the best rotation is the angle of the sum of
+    # conj(s)·t over points taken as complex numbers, and the best scale is its length.
+    product = np.vdot(s[:, 0] + 1j * s[:, 1], t[:, 0] + 1j * t[:, 1]) / (s**2).sum()
+    rotation = np.array([[product.real, -product.imag], [product.imag, product.real]])
+    shift = target_mean - rotation @ source_mean
+    matrix = np.column_stack([rotation, shift])
+    matrix[:, 0] *= pixel_aspect
+    return matrix
+
+
+def invert(matrix: Affine) -> Affine:
+    """Return the inverse of a 2 × 3 affine matrix."""
+    inverse = np.linalg.inv(matrix[:, :2])
+    return np.column_stack([inverse, -inverse @ matrix[:, 2]])
+
+
+def transform(points: NDArray[np.floating], matrix: Affine) -> NDArray[np.float64]:
+    """Carry (n, 2) points through a 2 × 3 affine matrix."""
+    return np.asarray(points, np.float64) @ matrix[:, :2].T + matrix[:, 2]
+
+
+def bounds(matrix: Affine, within: Window) -> Window:
+    """Return the plate window that the canonical square covers, clipped to `within`.
+
+    Parameters
+    ----------
+    matrix : (2, 3) array
+        Plate pixels to canonical units, as from `fit`.
+    within : Window
+        The pixels there are (the plate's data window).
+
+    Returns
+    -------
+    Window
+        May be empty when the face lies outside.
+    """
+    square = np.array([[0, 0], [1, 0], [1, 1], [0, 1]], np.float64)
+    corners = transform(square, invert(matrix))
+    low, high = np.floor(corners.min(0)), np.ceil(corners.max(0))
+    return Window(int(low[0]), int(low[1]), int(high[0]), int(high[1])).intersection(within)
+
+
+def to_crop(
+    pixels: NDArray[np.float32], window: Window, matrix: Affine, size: int
+) -> NDArray[np.float32]:
+    """Sample the canonical square from plate pixels, prefiltered for the change of scale.
+
+    Parameters
+    ----------
+    pixels : (h, w, c) or (h, w) float32 array
+        Plate pixels of `window`, in any encoding; past the border the nearest pixel is repeated.
+    window : Window
+        Where `pixels` lie in the plate.
+    matrix : (2, 3) array
+        Plate pixels to canonical units.
+    size : int
+        Side of the crop in pixels.
+
+    Returns
+    -------
+    (size, size, c) or (size, size) float32 array
+    """
+    whole = matrix.copy()
+    whole[:, 2] += matrix[:, :2] @ (window.x0, window.y0)
+    return resample(pixels, whole * size, (size, size), border=cv2.BORDER_REPLICATE)
+
+
+def to_plate(
+    crop: NDArray[np.float32], matrix: Affine, window: Window, *, outside: float | None = None
+) -> NDArray[np.float32]:
+    """Lay a canonical crop back over a window of the plate: the way back of `to_crop`.
+
+    Parameters
+    ----------
+    crop : (n, n, c) or (n, n) float32 array
+        A square crop of the canonical frame.
+    matrix : (2, 3) array
+        Plate pixels to canonical units.
+    window : Window
+        The part of the plate to fill.
+    outside : float, optional
+        Value beyond the canonical square; without it the crop's border is repeated.
+
+    Returns
+    -------
+    (window.height, window.width, c) or (window.height, window.width) float32 array
+    """
+    back = invert(matrix)
+    back = np.column_stack([back[:, :2] / crop.shape[0], back[:, 2] - (window.x0, window.y0)])
+    border = cv2.BORDER_REPLICATE if outside is None else cv2.BORDER_CONSTANT
+    return resample(crop, back, (window.height, window.width), border=border, value=outside or 0.0)
+
+
+def resample(
+    image: NDArray[np.float32],
+    matrix: Affine,
+    shape: tuple[int, int],
+    *,
+    border: int,
+    value: float = 0.0,
+) -> NDArray[np.float32]:
+    """Warp an image by an affine matrix, low-passed first where the result has fewer pixels.
+
+    Parameters
+    ----------
+    image : (h, w, c) or (h, w) float32 array
+        Pixel (i, j) has its centre at (j + 0.5, i + 0.5).
+    matrix : (2, 3) array
+        Source pixels to result pixels, both with centres at +0.5.
+    shape : (int, int)
+        Height and width of the result.
+    border : int
+        An OpenCV border mode for what lies past the source.
+    value : float
+        The constant of `cv2.BORDER_CONSTANT`.
+
+    Returns
+    -------
+    (*shape, c) or shape, float32 array
+
+    Notes
+    -----
+    With s source pixels to a result pixel the Gaussian has a deviation of 0.5·√(s² − 1) source
+    pixels per axis: nothing at s = 1, and a half-amplitude cut near the result's Nyquist limit
+    beyond, so grain is averaged and not aliased. Sampling is bicubic (Keys, IEEE ASSP 29(6), 1981).
+    """
+    steps = np.linalg.norm(np.linalg.inv(matrix[:, :2]), axis=1)  # source pixels per result pixel
+    sigma = 0.5 * np.sqrt(np.maximum(steps**2 - 1.0, 0.0))
+    if sigma.max() > 0.2:
+        x, y = np.maximum(sigma, 1e-3)
+        blurred = cv2.GaussianBlur(image, (0, 0), x, sigmaY=y, borderType=cv2.BORDER_REPLICATE)
+        image = np.asarray(blurred, np.float32)
+    # OpenCV puts pixel centres at whole numbers.
+    centred = np.column_stack(
+        [matrix[:, :2], matrix[:, 2] + matrix[:, :2] @ (0.5, 0.5) - (0.5, 0.5)]
+    )
+    result = cv2.warpAffine(
+        image,
+        centred,
+        (shape[1], shape[0]),
+        flags=cv2.INTER_CUBIC,
+        borderMode=border,
+        borderValue=(value,) * 4,
+    )
+    return np.asarray(result, np.float32)

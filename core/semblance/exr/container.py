@@ -1,0 +1,641 @@
+"""The OpenEXR container, byte for byte: headers, attributes, tables of chunks.
+
+Image libraries translate a header into terms of their own: OpenImageIO renames ``owner`` to
+``Copyright`` and leaves out attributes that it does not know, OpenEXR's Python module cannot write
+a rational. A plate's header has to come out as it went in, so here an attribute is its type name
+and its bytes. Pixels are never decoded here.
+
+- `Attribute`: one attribute, with a readable value on request.
+- `Channel`, `Part`, `Header`: what a file says about itself.
+- `parse_header`, `header_bytes`: the pair between bytes and attributes.
+- `chunk_tables`, `chunk_length`: where the compressed pixels lie.
+
+References
+----------
+Academy Software Foundation, "OpenEXR File Layout",
+https://openexr.com/en/latest/OpenEXRFileLayout.html
+"""
+
+from __future__ import annotations
+
+import struct
+from collections.abc import Iterable, Mapping
+from dataclasses import dataclass
+from fractions import Fraction
+from pathlib import Path
+from types import MappingProxyType
+from typing import Any, BinaryIO, Literal, TypeAlias, cast
+
+import numpy as np
+from numpy.typing import NDArray
+
+from semblance.errors import PlateError
+from semblance.plate import Window
+
+__all__ = [
+    "COMPRESSIONS",
+    "STRUCTURE",
+    "Attribute",
+    "Attributes",
+    "Channel",
+    "Header",
+    "Part",
+    "chunk_length",
+    "chunk_tables",
+    "header_bytes",
+    "parse_header",
+]
+
+_MAGIC = b"\x76\x2f\x31\x01"
+_TILED, _LONG_NAMES, _DEEP, _MULTIPART = 0x200, 0x400, 0x800, 0x1000
+
+COMPRESSIONS = (
+    "none",
+    "rle",
+    "zips",
+    "zip",
+    "piz",
+    "pxr24",
+    "b44",
+    "b44a",
+    "dwaa",
+    "dwab",
+    "htj2k256",
+    "htj2k32",
+    "lj2k",
+    "zstd",
+)
+"""OpenImageIO's names of the compressions, at their numbers in the file."""
+
+_ROWS_PER_CHUNK = (1, 1, 1, 16, 32, 16, 32, 32, 32, 256, 256, 32, 256, 1)
+
+STRUCTURE = frozenset(
+    {
+        "channels",
+        "chunkCount",
+        "compression",
+        "dataWindow",
+        "displayWindow",
+        "pixelAspectRatio",
+        "tiles",
+        "type",
+        "version",
+    }
+)
+"""Attributes that say how the pixels lie; a writer makes them anew. All others are metadata."""
+
+_FORMATS: Mapping[str, str] = MappingProxyType(
+    {
+        "box2f": "<4f",
+        "box2i": "<4i",
+        "chromaticities": "<8f",
+        "compression": "<B",
+        "deepImageState": "<B",
+        "double": "<d",
+        "envmap": "<B",
+        "float": "<f",
+        "int": "<i",
+        "keycode": "<7i",
+        "lineOrder": "<B",
+        "m33d": "<9d",
+        "m33f": "<9f",
+        "m44d": "<16d",
+        "m44f": "<16f",
+        "rational": "<iI",
+        "tiledesc": "<2IB",
+        "timecode": "<2I",
+        "v2d": "<2d",
+        "v2f": "<2f",
+        "v2i": "<2i",
+        "v3d": "<3d",
+        "v3f": "<3f",
+        "v3i": "<3i",
+    }
+)
+
+ChannelKind: TypeAlias = Literal["uint", "half", "float"]
+_CHANNEL_KINDS: tuple[ChannelKind, ...] = ("uint", "half", "float")
+
+
+@dataclass(frozen=True)
+class Attribute:
+    """One header attribute as it lies in the file.
+
+    Two attributes are equal when their bytes are, so a NaN equals itself.
+
+    Parameters
+    ----------
+    kind : str
+        The type's name in the file: ``string``, ``float``, ``v2f``, ``timecode`` …
+    data : bytes
+        The value, little-endian, without the length in front.
+    """
+
+    kind: str
+    data: bytes
+
+    @classmethod
+    def of(cls, value: Any) -> Attribute:
+        """Return the attribute that holds a Python value.
+
+        Parameters
+        ----------
+        value : Attribute, str, int, float, Fraction, or sequence
+            A sequence of str, or of two or three int or float. A float is stored in 32 bits.
+
+        Raises
+        ------
+        TypeError
+            If OpenEXR has no attribute type for the value.
+        """
+        if isinstance(value, Attribute):
+            return value
+        if isinstance(value, str):
+            return cls("string", value.encode())
+        if isinstance(value, Fraction):
+            return cls("rational", struct.pack("<iI", value.numerator, value.denominator))
+        if isinstance(value, int):
+            return cls("int", struct.pack("<i", value))
+        if isinstance(value, float):
+            return cls("float", struct.pack("<f", value))
+        if isinstance(value, (list, tuple)):
+            if all(isinstance(item, str) for item in value):
+                texts = (item.encode() for item in value)
+                return cls("stringvector", b"".join(struct.pack("<i", len(t)) + t for t in texts))
+            if len(value) in (2, 3) and all(isinstance(item, (int, float)) for item in value):
+                letter = "i" if all(isinstance(item, int) for item in value) else "f"
+                return cls(
+                    f"v{len(value)}{letter}", struct.pack(f"<{len(value)}{letter}", *value)
+                )
+        raise TypeError(f"no OpenEXR attribute type holds {value!r}")
+
+    @property
+    def value(self) -> Any:
+        """The value in Python's terms; the bytes themselves where the type is not a standard one.
+
+        str for ``string``; a number, or a tuple of numbers in the file's order, for the fixed
+        types; a tuple for ``stringvector`` and ``floatvector``; (width, height) for ``preview``.
+        """
+        if self.kind == "string":
+            return self.data.decode(errors="replace")
+        if self.kind == "stringvector":
+            return _strings(self.data)
+        if self.kind == "floatvector":
+            return struct.unpack(f"<{len(self.data) // 4}f", self.data[: len(self.data) // 4 * 4])
+        if self.kind == "preview" and len(self.data) >= 8:
+            return struct.unpack_from("<2I", self.data)
+        layout = _FORMATS.get(self.kind)
+        if layout is None or len(self.data) != struct.calcsize(layout):
+            return self.data
+        numbers = struct.unpack(layout, self.data)
+        return numbers[0] if len(numbers) == 1 else numbers
+
+    def __array__(self, dtype: Any = None, copy: bool | None = None) -> NDArray[Any]:
+        """Return the value as an array, so that NumPy takes a numeric attribute as it is."""
+        return np.array(self.value, dtype)
+
+    def __str__(self) -> str:
+        """Return the value as a person reads it."""
+        value = self.value
+        if isinstance(value, bytes):
+            return f"{len(value)} bytes of {self.kind}"
+        if self.kind == "timecode":
+            return _timecode(value[0])
+        if self.kind == "rational":
+            return f"{value[0]}/{value[1]}"
+        if self.kind == "preview":
+            return f"{value[0]} × {value[1]} pixels"
+        if isinstance(value, tuple):
+            return ", ".join(f"{item:.7g}" if isinstance(item, float) else str(item) for item in value)
+        return f"{value:.7g}" if isinstance(value, float) else str(value)
+
+
+Attributes: TypeAlias = Mapping[str, Attribute]
+
+
+@dataclass(frozen=True)
+class Channel:
+    """One channel of a part.
+
+    Parameters
+    ----------
+    name : str
+        As in the file, with its layer: ``R``, ``diffuse.R``.
+    kind : {"uint", "half", "float"}
+        The type on disk.
+    sampling : (int, int)
+        Every how many columns and rows there is a sample; (1, 1) for all but luminance/chroma.
+    """
+
+    name: str
+    kind: ChannelKind
+    sampling: tuple[int, int] = (1, 1)
+
+    @property
+    def dtype(self) -> np.dtype[Any]:
+        """The NumPy type of the channel's samples."""
+        return np.dtype({"uint": np.uint32, "half": np.float16, "float": np.float32}[self.kind])
+
+
+@dataclass(frozen=True)
+class Part:
+    """One part of a file: an image with channels and windows of its own.
+
+    Parameters
+    ----------
+    index : int
+        The part's place in the file, from 0.
+    name : str
+        The part's name; may be empty in a file with one part.
+    kind : {"scanlineimage", "tiledimage", "deepscanline", "deeptile"}
+        How the pixels are stored.
+    channels : tuple of Channel
+        In the file's order, which is alphabetical.
+    data_window, display_window : Window
+        y down, upper bounds exclusive.
+    pixel_aspect : float
+        Width of a pixel over its height.
+    compression : str
+        In OpenImageIO's terms, with the level where the file has one: ``zip``, ``dwab:45``.
+    tile : (int, int)
+        Width and height of a tile; (0, 0) for scanlines.
+    levels : {"one", "mipmap", "ripmap"}
+        Which smaller copies a tiled part holds.
+    attributes : mapping of str to Attribute
+        The whole header of the part.
+    """
+
+    index: int
+    name: str
+    kind: str
+    channels: tuple[Channel, ...]
+    data_window: Window
+    display_window: Window
+    pixel_aspect: float
+    compression: str
+    tile: tuple[int, int]
+    levels: Literal["one", "mipmap", "ripmap"]
+    attributes: Attributes
+
+    @property
+    def deep(self) -> bool:
+        """Whether a pixel may hold many samples."""
+        return self.kind.startswith("deep")
+
+    @property
+    def tiled(self) -> bool:
+        """Whether the chunks are tiles."""
+        return self.kind in ("tiledimage", "deeptile")
+
+    @property
+    def metadata(self) -> Attributes:
+        """The attributes that do not say how the pixels lie."""
+        return MappingProxyType(
+            {name: item for name, item in self.attributes.items() if name not in STRUCTURE}
+        )
+
+    @property
+    def chunks(self) -> int | None:
+        """How many compressed chunks the part has; None where the header does not tell."""
+        counted = self.attributes.get("chunkCount")
+        if counted is not None and isinstance(counted.value, int):
+            return counted.value
+        width, height = self.data_window.width, self.data_window.height
+        if self.kind == "tiledimage" and self.levels == "one":
+            return -(-width // self.tile[0]) * -(-height // self.tile[1])
+        name = self.compression.partition(":")[0]
+        if self.kind == "scanlineimage" and name in COMPRESSIONS:
+            return -(-height // _ROWS_PER_CHUNK[COMPRESSIONS.index(name)])
+        return None
+
+
+@dataclass(frozen=True)
+class Header:
+    """What a file says about itself before its pixels.
+
+    Parameters
+    ----------
+    path : Path or None
+        The file.
+    parts : tuple of Part
+        At least one.
+    multipart : bool
+        Whether the chunks carry part numbers; a multi-part file may have one part.
+    size : int
+        Bytes in the file.
+    tables : int
+        Offset of the first table of chunks: the length of the header.
+    """
+
+    path: Path | None
+    parts: tuple[Part, ...]
+    multipart: bool
+    size: int
+    tables: int
+
+
+class _ShortError(Exception):
+    """The bytes end inside the header."""
+
+
+def parse_header(file: BinaryIO, size: int, path: Path | None = None) -> Header:
+    """Read the header of an OpenEXR file.
+
+    Parameters
+    ----------
+    file : binary file
+        At its beginning, seekable.
+    size : int
+        Bytes in the file.
+    path : Path or None
+        What to name it in the result.
+
+    Raises
+    ------
+    PlateError
+        If the file is empty, is not OpenEXR, or its header is cut short or damaged.
+    """
+    length = 1 << 16
+    while True:
+        file.seek(0)
+        data = file.read(length)
+        try:
+            return _parse(data, size, path)
+        except _ShortError:
+            if len(data) >= size or len(data) < length:
+                raise PlateError(
+                    f"the file is cut short: it ends after {len(data)} bytes, inside its header",
+                    "Render or copy the frame again.",
+                ) from None
+        length *= 8
+
+
+def header_bytes(parts: Iterable[Attributes], multipart: bool) -> bytes:
+    """Return the bytes of a file's header, up to its first table of chunks.
+
+    Parameters
+    ----------
+    parts : iterable of mapping of str to Attribute
+        Every part's attributes, the structural ones among them.
+    multipart : bool
+        Whether to write the multi-part form; the other form takes one part.
+    """
+    parts = tuple(parts)
+    kinds = [part["type"].value for part in parts]
+    flags = _MULTIPART if multipart else 0
+    if not multipart and kinds == ["tiledimage"]:
+        flags |= _TILED
+    if any(kind.startswith("deep") for kind in kinds):
+        flags |= _DEEP
+    names = [name for part in parts for name, item in part.items() for name in (name, item.kind)]
+    names += [channel.name for part in parts for channel in _channels(part["channels"].data)]
+    if any(len(_encoded(name)) > 31 for name in names):
+        flags |= _LONG_NAMES
+    blocks = [_MAGIC, struct.pack("<I", 2 | flags)]
+    for part in parts:
+        for name in sorted(part):
+            item = part[name]
+            blocks += [_encoded(name), b"\0", _encoded(item.kind), b"\0"]
+            blocks += [struct.pack("<i", len(item.data)), item.data]
+        blocks.append(b"\0")
+    if multipart:
+        blocks.append(b"\0")
+    return b"".join(blocks)
+
+
+def chunk_tables(file: BinaryIO, header: Header) -> tuple[NDArray[np.uint64], ...]:
+    """Read where every part's chunks begin, and check that the file holds them all.
+
+    Returns
+    -------
+    tuple of (n,) uint64 arrays
+        One per part, in bytes from the beginning of the file. Empty where the header does not
+        tell how many chunks there are (mip-maps and deep data in a file with one part).
+
+    Raises
+    ------
+    PlateError
+        If the file ends before its chunks do, or its writer stopped before the last one.
+    """
+    file.seek(header.tables)
+    tables = []
+    for part in header.parts:
+        count = part.chunks or 0
+        if count < 0 or file.tell() + 8 * count > header.size:
+            raise _cut_short(header)
+        tables.append(np.frombuffer(file.read(8 * count), "<u8").astype(np.uint64))
+    for part, table in zip(header.parts, tables, strict=True):
+        missing = int(np.count_nonzero((table == 0) | (table >= header.size)))
+        if missing:
+            raise _cut_short(header, f"{missing} of {len(table)} chunks are not there")
+        if len(table):
+            last = int(table.max())
+            if last + chunk_length(file, last, part, header.multipart) > header.size:
+                raise _cut_short(header)
+    return tuple(tables)
+
+
+def chunk_length(file: BinaryIO, offset: int, part: Part, multipart: bool) -> int:
+    """Return the bytes of one chunk, its own head included.
+
+    Parameters
+    ----------
+    file : binary file
+        Seekable; left behind the chunk's head.
+    offset : int
+        Where the chunk begins.
+    part : Part
+        The part that the chunk belongs to.
+    multipart : bool
+        Whether a part number stands in front.
+
+    Raises
+    ------
+    PlateError
+        If the file ends inside the chunk's head, or the length is negative.
+    """
+    place = (4 if multipart else 0) + (16 if part.tiled else 4)
+    sizes = "<3Q" if part.deep else "<i"
+    head = place + struct.calcsize(sizes)
+    file.seek(offset)
+    data = file.read(head)
+    if len(data) < head:
+        raise PlateError(
+            f"the file is cut short: it ends after {offset + len(data)} bytes, inside a chunk",
+            "Render or copy the frame again.",
+        )
+    lengths = struct.unpack_from(sizes, data, place)
+    if min(lengths) < 0:
+        raise PlateError("the file's chunks are damaged", "Render or copy the frame again.")
+    return head + sum(lengths[:2])
+
+
+def _cut_short(header: Header, detail: str = "") -> PlateError:
+    """Return the error for a file that ends too soon."""
+    found = detail or f"it holds {header.size} bytes and its own table points past them"
+    return PlateError(f"the file is cut short: {found}", "Render or copy the frame again.")
+
+
+def _parse(data: bytes, size: int, path: Path | None) -> Header:
+    """Return the header at the start of `data`, or raise `_ShortError`."""
+    if size == 0:
+        raise PlateError("the file is empty (0 bytes)", "Render or copy the frame again.")
+    if data[:4] != _MAGIC[: len(data)]:
+        raise PlateError(
+            f"this is not an OpenEXR file: it begins with {data[:4].hex(' ')}, "
+            f"expected {_MAGIC.hex(' ')}",
+            "Give the plate as EXR.",
+        )
+    if len(data) < 8:
+        raise _ShortError
+    (version,) = struct.unpack_from("<I", data, 4)
+    known = _TILED | _LONG_NAMES | _DEEP | _MULTIPART
+    if version & 0xFF != 2 or version & ~0xFF & ~known:
+        raise PlateError(
+            f"OpenEXR version {version & 0xFF} with flags {version >> 8:#x} is not known",
+            "Write the frame with OpenEXR file version 2.",
+        )
+    multipart = bool(version & _MULTIPART)
+    parts: list[Part] = []
+    position = 8
+    while True:
+        attributes, position = _attributes(data, position)
+        parts.append(_part(len(parts), attributes, bool(version & _TILED)))
+        if not multipart:
+            break
+        if position >= len(data):
+            raise _ShortError
+        if data[position] == 0:
+            position += 1
+            break
+    return Header(path, tuple(parts), multipart, size, position)
+
+
+def _attributes(data: bytes, position: int) -> tuple[Attributes, int]:
+    """Return one part's attributes and where the next part begins."""
+    attributes: dict[str, Attribute] = {}
+    while True:
+        name, position = _text(data, position)
+        if not name:
+            return MappingProxyType(attributes), position
+        kind, position = _text(data, position)
+        if position + 4 > len(data):
+            raise _ShortError
+        (length,) = struct.unpack_from("<i", data, position)
+        if length < 0:
+            raise _damaged(name)
+        position += 4
+        if position + length > len(data):
+            raise _ShortError
+        attributes[name] = Attribute(kind, data[position : position + length])
+        position += length
+
+
+def _text(data: bytes, position: int) -> tuple[str, int]:
+    """Return the zero-ended text at `position` and what follows it."""
+    end = data.find(b"\0", position, position + 256)
+    if end < 0:
+        if len(data) < position + 256:
+            raise _ShortError
+        raise PlateError("the file's header is damaged", "Render or copy the frame again.")
+    return data[position:end].decode(errors="surrogateescape"), end + 1
+
+
+def _encoded(name: str) -> bytes:
+    """Return a name as the file holds it."""
+    return name.encode(errors="surrogateescape")
+
+
+def _damaged(name: str) -> PlateError:
+    """Return the error for an attribute that cannot be what the file says."""
+    return PlateError(
+        f"the file's header is damaged at {name!r}", "Render or copy the frame again."
+    )
+
+
+def _part(index: int, attributes: Attributes, tiled: bool) -> Part:
+    """Return a part from its attributes."""
+
+    def required(name: str, kind: str) -> Any:
+        item = attributes.get(name)
+        if item is None or item.kind != kind or isinstance(item.value, bytes):
+            raise _damaged(name)
+        return item.value
+
+    def optional(name: str, kind: str, default: Any) -> Any:
+        return required(name, kind) if name in attributes else default
+
+    channels = attributes.get("channels")
+    if channels is None or channels.kind != "chlist":
+        raise _damaged("channels")
+    kind = optional("type", "string", "tiledimage" if tiled else "scanlineimage")
+    width, height, mode = (0, 0, 0)
+    if kind in ("tiledimage", "deeptile"):
+        width, height, mode = required("tiles", "tiledesc")
+        if min(width, height) == 0 or mode & 0xF > 2:
+            raise _damaged("tiles")
+    number = required("compression", "compression")
+    compression = COMPRESSIONS[number] if number < len(COMPRESSIONS) else f"unknown{number}"
+    level = optional("dwaCompressionLevel", "float", None)
+    if level is not None and compression.startswith("dwa"):
+        compression = f"{compression}:{level:g}"
+    return Part(
+        index=index,
+        name=optional("name", "string", ""),
+        kind=kind,
+        channels=_channels(channels.data),
+        data_window=_window(required("dataWindow", "box2i"), "dataWindow"),
+        display_window=_window(required("displayWindow", "box2i"), "displayWindow"),
+        pixel_aspect=required("pixelAspectRatio", "float"),
+        compression=compression,
+        tile=(width, height),
+        levels=cast(Literal["one", "mipmap", "ripmap"], ("one", "mipmap", "ripmap")[mode & 0xF]),
+        attributes=attributes,
+    )
+
+
+def _window(box: tuple[int, int, int, int], name: str) -> Window:
+    """Return a window from a box whose upper bounds are inclusive."""
+    window = Window(box[0], box[1], box[2] + 1, box[3] + 1)
+    if window.empty:
+        raise _damaged(name)
+    return window
+
+
+def _channels(data: bytes) -> tuple[Channel, ...]:
+    """Return the channels of a ``chlist`` attribute."""
+    channels = []
+    position = 0
+    try:
+        while True:
+            name, position = _text(data, position)
+            if not name:
+                return tuple(channels)
+            kind, x, y = struct.unpack_from("<i4x2i", data, position)
+            if kind not in range(len(_CHANNEL_KINDS)):
+                raise _damaged("channels")
+            channels.append(Channel(name, _CHANNEL_KINDS[kind], (x, y)))
+            position += 16
+    except (_ShortError, struct.error):
+        raise _damaged("channels") from None
+
+
+def _strings(data: bytes) -> tuple[str, ...]:
+    """Return the texts of a ``stringvector`` attribute."""
+    texts = []
+    position = 0
+    while position + 4 <= len(data):
+        (length,) = struct.unpack_from("<i", data, position)
+        position += 4
+        texts.append(data[position : position + max(length, 0)].decode(errors="replace"))
+        position += max(length, 0)
+    return tuple(texts)
+
+
+def _timecode(bits: int) -> str:
+    """Return a time code as text, ``;`` before the frames where frames are dropped (SMPTE 12M)."""
+    hours, minutes, seconds, frames = (
+        (bits >> shift & 0xF) + 10 * (bits >> shift + 4 & mask)
+        for shift, mask in ((24, 3), (16, 7), (8, 7), (0, 3))
+    )
+    return f"{hours:02}:{minutes:02}:{seconds:02}{';' if bits >> 6 & 1 else ':'}{frames:02}"

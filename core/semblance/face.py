@@ -1,0 +1,126 @@
+"""What travels between the stages of the frame path. Frozen, without behaviour of its own."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+
+import numpy as np
+from numpy.typing import NDArray
+
+from semblance.plate import Window
+
+__all__ = ["Crop", "Face", "Inference", "Matte", "Patch", "Roto", "Track"]
+
+
+@dataclass(frozen=True)
+class Face:
+    """A face in one frame of a plate.
+
+    Parameters
+    ----------
+    landmarks : (68, 2) float64 array
+        iBUG order, plate pixels of the display window, pixel centres at +0.5, y down.
+    score : float
+        0..1, the detector's confidence.
+    yaw, pitch, roll : float
+        Degrees; yaw is positive toward the image's right, pitch up, roll clockwise.
+    luma : float or None
+        Mean scene-linear Rec.709 luma of the face, for exposure; None where it was not measured.
+    source : str
+        Who says so: a provider's name, ``imported`` or ``hand``.
+    """
+
+    landmarks: NDArray[np.float64]
+    score: float = 1.0
+    yaw: float = 0.0
+    pitch: float = 0.0
+    roll: float = 0.0
+    luma: float | None = None
+    source: str = "imported"
+
+
+@dataclass(frozen=True)
+class Track:
+    """One performer's face over a shot.
+
+    Parameters
+    ----------
+    faces : mapping of int to Face
+        By frame number; a frame without a face is not there.
+    size : (int, int)
+        Width and height of the display window that the landmarks belong to.
+    pixel_aspect : float
+        Of the plate that was tracked.
+    frames : tuple of int
+        All frames that were looked at, with or without a face.
+    """
+
+    faces: Mapping[int, Face]
+    size: tuple[int, int]
+    pixel_aspect: float = 1.0
+    frames: tuple[int, ...] = ()
+    made_by: Mapping[str, str] = field(default_factory=dict)
+
+
+@dataclass(frozen=True)
+class Crop:
+    """The canonical view of a face, as the network gets it.
+
+    Parameters
+    ----------
+    pixels : (size, size, 3) float32 array
+        Working encoding; may leave 0..1.
+    matrix : (2, 3) float64 array
+        Plate pixels to the canonical unit square.
+    landmarks : (68, 2) float64 array
+        In the canonical unit square.
+    """
+
+    pixels: NDArray[np.float32]
+    matrix: NDArray[np.float64]
+    landmarks: NDArray[np.float64]
+
+
+@dataclass(frozen=True)
+class Inference:
+    """What a likeness network says of a crop; all (size, size[, 3]) float32.
+
+    Parameters
+    ----------
+    rgb : array
+        The face at the strength asked for, working encoding.
+    matte : array
+        0..1, where the network has drawn a face.
+    own : array
+        The network's picture of the performer from the same code (strength 0), the reference for
+        what it got wrong about this plate; families without one repeat the crop itself.
+    """
+
+    rgb: NDArray[np.float32]
+    matte: NDArray[np.float32]
+    own: NDArray[np.float32]
+
+
+@dataclass(frozen=True)
+class Roto:
+    """The artist's matte: (h, w) float32, 0..1, over a window of the plate."""
+
+    pixels: NDArray[np.float32]
+    window: Window
+
+
+@dataclass(frozen=True)
+class Matte:
+    """Where the plate is replaced: (h, w) float32, 0..1, over a window; 0 everywhere else."""
+
+    pixels: NDArray[np.float32]
+    window: Window
+
+
+@dataclass(frozen=True)
+class Patch:
+    """The new face over a window of the plate: (h, w, 3) float32, scene-linear, plate's space."""
+
+    pixels: NDArray[np.float32]
+    window: Window

@@ -1,0 +1,298 @@
+"""The matte: where the plate is replaced, from landmarks, network, occluders and the artist's roto.
+
+All of it happens in the canonical square, where a face has one size, so a knob in percent of the
+face's width means the same on a proxy as on the full plate. `canonical_matte` makes the matte
+there; the pipeline lays it over the plate; `with_roto` meets the artist's matte there.
+"""
+
+from __future__ import annotations
+
+import math
+
+import cv2
+import numpy as np
+from numpy.typing import NDArray
+
+from semblance.face import Crop, Inference, Matte, Roto
+from semblance.knobs import MatteKnobs
+from semblance.plate import Window
+
+__all__ = ["FACE_WIDTH", "canonical_matte", "hull_mask", "occlusion", "region_masks", "with_roto"]
+
+Image = NDArray[np.float32]
+Landmarks = NDArray[np.float64]
+
+FACE_WIDTH = 0.8
+"""Width of a face, ear to ear, in canonical units (14.7 cm of 18.5)."""
+
+_SUBPIXEL = 4
+"""Fractional bits of a drawn outline: it moves by sixteenths of a pixel, not by whole ones."""
+
+
+def canonical_matte(crop: Crop, inference: Inference, held_out: Image, knobs: MatteKnobs) -> Image:
+    """Return the matte of a crop.
+
+    Parameters
+    ----------
+    crop : Crop
+        Gives the landmarks.
+    inference : Inference
+        Gives the learned matte.
+    held_out : (n, n) float32 array
+        0..1, what passes in front of the face, as from `occlusion`.
+    knobs : MatteKnobs
+        Source, regions, grow, feather, gamma.
+
+    Returns
+    -------
+    (n, n) float32 array
+        0..1; 0 on the border of the square, so that no matte ends at an edge of the crop.
+    """
+    size = inference.matte.shape[0]
+    width = FACE_WIDTH * size / 100.0  # pixels for one percent of the face's width
+    matte = _source(crop.landmarks, inference.matte, knobs)
+    enabled = _enabled(crop.landmarks, size, knobs)
+    if enabled is not None:
+        matte = matte * enabled
+    matte = _grow(matte, knobs.mask_grow * width)
+    if knobs.mask_feather > 0.0:
+        matte = _blur(matte, 0.5 * knobs.mask_feather * width)
+    if knobs.mask_gamma != 1.0:
+        matte = np.power(matte, np.float32(1.0 / knobs.mask_gamma))
+    return np.clip(matte * (1.0 - held_out) * _border(size), 0.0, 1.0).astype(np.float32)
+
+
+def hull_mask(landmarks: Landmarks, size: int) -> Image:
+    """Return the soft mask of the inner face from its landmarks.
+
+    The outline is the jaw, drawn in toward the face at the temples and less so at the chin, closed
+    over the brows: the part of a head that makes the likeness, short of the silhouette, the ears
+    and the hair, which stay the performer's.
+
+    Parameters
+    ----------
+    landmarks : (68, 2) array
+        Canonical units.
+    size : int
+        Side of the mask in pixels.
+
+    Returns
+    -------
+    (size, size) float32 array
+        0..1.
+    """
+    centre = landmarks[27:36].mean(axis=0)
+    across, up = _axes(landmarks)
+    height = float((landmarks[17:27].mean(axis=0) - landmarks[30]) @ up)
+    # The jaw's points lie near the silhouette of a frontal head: drawn in, the more the higher they
+    # are. On the far side of a turned head the inner face itself reaches the silhouette.
+    reach = np.abs((landmarks[[2, 14]] - centre) @ across)
+    near = np.clip(1.5 * reach / max(reach.max(), 1e-9) - 0.5, -0.3, 1.0)
+    steps = np.arange(2, 15) - 8
+    rise = np.abs(steps) / 6.0 * np.where(steps < 0, near[0], near[1])
+    sides = centre + (0.99 - 0.22 * rise)[:, None] * (landmarks[2:15] - centre)
+    brows = landmarks[17:27] + 0.15 * height * up
+    outward = (brows - brows.mean(axis=0)) @ across
+    brows = brows - 0.28 * outward[:, None] * across
+    return _blur(_fill(np.concatenate([sides, brows]), size), 0.023 * size)
+
+
+def region_masks(landmarks: Landmarks, size: int) -> dict[str, Image]:
+    """Return soft masks of the regions that the knobs name; together they are 1 everywhere.
+
+    Parameters
+    ----------
+    landmarks : (68, 2) array
+        Canonical units.
+    size : int
+        Side in pixels.
+
+    Returns
+    -------
+    dict of str to (size, size) float32 array
+        ``brows``, ``eyes``, ``nose``, ``mouth``, ``jaw``, ``forehead`` and ``cheeks``, the rest.
+    """
+    _, up = _axes(landmarks)
+    height = float((landmarks[17:27].mean(axis=0) - landmarks[30]) @ up)
+
+    def around(points: slice, growth: float) -> Image:
+        outline = landmarks[points]
+        middle = outline.mean(axis=0)
+        # A shut eye or a straight brow has no height of its own.
+        tall = middle + growth * (outline - middle)
+        return _fill(np.concatenate([tall + 0.022 * up, tall - 0.022 * up]), size)
+
+    brows = np.concatenate([landmarks[17:22], landmarks[22:27]])
+    chin = np.concatenate([landmarks[3:14], landmarks[54:60], landmarks[48:49]])
+    shapes = {
+        "eyes": np.maximum(around(slice(36, 42), 1.35), around(slice(42, 48), 1.35)),
+        "brows": np.maximum(around(slice(17, 22), 1.1), around(slice(22, 27), 1.1)),
+        "nose": _fill(_widened(landmarks[27:36], 1.3), size),
+        "mouth": around(slice(48, 60), 1.2),
+        "jaw": _fill(np.concatenate([chin, landmarks[3:14] - 0.5 * height * up]), size),
+        "forehead": _fill(np.concatenate([brows, brows + 2.5 * height * up]), size),
+    }
+    masks: dict[str, Image] = {}
+    left = np.ones((size, size), np.float32)
+    for name, shape in shapes.items():
+        masks[name] = left * _blur(shape, 0.012 * size)
+        left = left - masks[name]
+    masks["cheeks"] = left
+    return masks
+
+
+def occlusion(crop: Crop, inference: Inference, amount: float) -> Image:
+    """Return what passes in front of the face: where the network can't explain the plate.
+
+    The network draws the performer from a code that holds faces alone. A hand or a microphone is
+    not in the code, so the plate differs from the network's own picture of the performer there,
+    over an area that is larger than any feature the network merely softens.
+
+    Parameters
+    ----------
+    crop : Crop
+        The plate.
+    inference : Inference
+        Gives the network's own picture of the performer.
+    amount : float
+        0..1; 0 holds out nothing, 1 what differs by 8 % of the display range.
+
+    Returns
+    -------
+    (n, n) float32 array
+        0..1.
+    """
+    size = inference.own.shape[0]
+    if amount <= 0.0:
+        return np.zeros((size, size), np.float32)
+    seen = np.clip(crop.pixels, 0.0, 1.0)
+    difference = seen - inference.own
+    inside = inference.matte > 0.5
+    if inside.any():  # what differs everywhere alike is light, not an object
+        difference = difference - np.median(difference[inside], axis=0)
+    error = np.abs(_blur(difference, 0.008 * size)).max(axis=2)
+    # An opening: thin differences are edges that the network draws softly.
+    kernel = _disc(0.022 * size)
+    error = cv2.dilate(cv2.erode(error, kernel), kernel)
+    threshold = 0.08 + 0.24 * (1.0 - amount)
+    held = np.clip((error - threshold) / (0.5 * threshold), 0.0, 1.0)
+    held = cv2.dilate(held.astype(np.float32), _disc(0.012 * size))
+    return _blur(np.asarray(held, np.float32), 0.006 * size)
+
+
+def with_roto(matte: Matte, roto: Roto | None, knobs: MatteKnobs) -> Matte:
+    """Return the matte with the artist's roto multiplied in, or replaced by it.
+
+    Parameters
+    ----------
+    matte : Matte
+        Over the plate's window of the face.
+    roto : Roto or None
+        Pixels that the roto does not cover count as 0; without a roto the matte stays as it is,
+        but for source ``roto``, which then replaces nothing.
+    knobs : MatteKnobs
+        Source and roto mode.
+    """
+    alone = knobs.mask_source == "roto"
+    if roto is None:
+        return Matte(np.zeros_like(matte.pixels), matte.window) if alone else matte
+    drawn = np.zeros_like(matte.pixels)
+    shared = matte.window.intersection(roto.window)
+    if not shared.empty:
+        drawn[shared.slices(matte.window)] = roto.pixels[shared.slices(roto.window)]
+    drawn = np.clip(drawn, 0.0, 1.0)
+    if alone or knobs.roto_mode == "replace":
+        return Matte(drawn, matte.window)
+    return Matte(matte.pixels * drawn, matte.window)
+
+
+def _source(landmarks: Landmarks, learned: Image, knobs: MatteKnobs) -> Image:
+    if knobs.mask_source == "learned":
+        return learned
+    hull = hull_mask(landmarks, learned.shape[0])
+    return np.minimum(hull, learned) if knobs.mask_source == "learned_hull" else hull
+
+
+def _enabled(landmarks: Landmarks, size: int, knobs: MatteKnobs) -> Image | None:
+    wanted = {
+        "brows": knobs.mask_brows,
+        "eyes": knobs.mask_eyes,
+        "nose": knobs.mask_nose,
+        "mouth": knobs.mask_mouth,
+        "cheeks": knobs.mask_cheeks,
+        "jaw": knobs.mask_jaw,
+        "forehead": knobs.mask_forehead,
+    }
+    if all(wanted.values()):
+        return None
+    masks = region_masks(landmarks, size)
+    enabled = np.zeros((size, size), np.float32)
+    for name, on in wanted.items():
+        enabled += masks[name] if on else 0.0
+    return enabled
+
+
+def _grow(matte: Image, pixels: float) -> Image:
+    """Dilate (or erode below 0) by a fraction of a pixel as well, so that the knob has no steps."""
+    whole = math.floor(abs(pixels))
+    part = abs(pixels) - whole
+    if pixels == 0.0:
+        return matte
+    apply = cv2.dilate if pixels > 0 else cv2.erode
+    near = apply(matte, _disc(whole)) if whole else matte
+    return np.asarray((1.0 - part) * near + part * apply(matte, _disc(whole + 1)), np.float32)
+
+
+def _border(size: int) -> Image:
+    """Return a mask of the square that falls to 0 at its border over 3 % of its side."""
+    position = (np.arange(size, dtype=np.float32) + 0.5) / size
+    ramp = np.clip(np.minimum(position, 1.0 - position) / 0.03 - 0.5 / (0.03 * size), 0.0, 1.0)
+    return np.outer(ramp, ramp).astype(np.float32)
+
+
+def _axes(landmarks: Landmarks) -> tuple[NDArray[np.float64], NDArray[np.float64]]:
+    """Return the face's unit axes in the image: across from its right eye to its left, and up."""
+    eyes = landmarks[42:48].mean(axis=0) - landmarks[36:42].mean(axis=0)
+    across = eyes / max(float(np.hypot(*eyes)), 1e-9)
+    return across, np.array([across[1], -across[0]])
+
+
+def _widened(outline: Landmarks, growth: float) -> Landmarks:
+    middle = outline.mean(axis=0)
+    return np.asarray(middle + growth * (outline - middle))
+
+
+def _fill(outline: Landmarks, size: int) -> Image:
+    """Draw the convex hull of points in canonical units, antialiased."""
+    scale = 2 * size
+    points = cv2.convexHull((outline * scale - 0.5).astype(np.float32))[:, 0]
+    drawn = np.zeros((scale, scale), np.uint8)
+    fixed = np.round(points * 2**_SUBPIXEL).astype(np.int32)
+    cv2.fillConvexPoly(drawn, fixed, 255, cv2.LINE_AA, _SUBPIXEL)
+    # 8 bits hold the coverage of an edge alone here; it is blurred in float before it is a matte.
+    small = cv2.resize(drawn.astype(np.float32) / 255.0, (size, size), interpolation=cv2.INTER_AREA)
+    return np.asarray(small, np.float32)
+
+
+def _blur(image: Image, sigma: float) -> Image:
+    blurred = cv2.GaussianBlur(image, (0, 0), max(sigma, 0.25), borderType=cv2.BORDER_REPLICATE)
+    return np.asarray(blurred, np.float32)
+
+
+def _disc(radius: float) -> NDArray[np.uint8]:
+    side = 2 * max(round(radius), 1) + 1
+    return np.asarray(cv2.getStructuringElement(cv2.MORPH_ELLIPSE, (side, side)), np.uint8)
+
+
+def window_of(matte: Matte) -> Window:
+    """Return the smallest window that holds every pixel of the matte above 0 (may be empty)."""
+    rows = np.flatnonzero(matte.pixels.any(axis=1))
+    columns = np.flatnonzero(matte.pixels.any(axis=0))
+    if rows.size == 0:
+        return Window(matte.window.x0, matte.window.y0, matte.window.x0, matte.window.y0)
+    return Window(
+        matte.window.x0 + int(columns[0]),
+        matte.window.y0 + int(rows[0]),
+        matte.window.x0 + int(columns[-1]) + 1,
+        matte.window.y0 + int(rows[-1]) + 1,
+    )

@@ -1,0 +1,282 @@
+"""The track file: one JSON document with the faces of a shot, made to be read and mended by hand.
+
+docs/track-format.md describes it field by field. Writing what was read gives the same bytes, and
+reading what was written gives the same track: numbers are rounded on the way out only, and a
+rounded number rounds to itself.
+"""
+
+from __future__ import annotations
+
+import json
+import math
+import os
+from collections.abc import Mapping
+from pathlib import Path
+from typing import Any, Final, NoReturn
+
+import numpy as np
+from numpy.typing import NDArray
+
+from semblance.errors import OutputError, TrackError
+from semblance.face import Face, Track
+
+__all__ = ["FORMAT", "VERSION", "load_track", "save_track"]
+
+FORMAT: Final = "semblance-track"
+VERSION: Final = 1
+
+_DECIMALS: Final = 4
+"""Of landmarks (pixels), angles (degrees) and scores."""
+
+_REMEDY: Final = "Mend the file (docs/track-format.md), or track the plate again."
+
+
+def save_track(track: Track, path: Path, *, face: int = 0) -> None:
+    """Write a track file; it appears whole or not at all.
+
+    Parameters
+    ----------
+    track : Track
+        Landmarks and angles are rounded to 4 decimals, luma to 6 digits.
+    path : Path
+        An existing file of this name is replaced.
+    face : int
+        The number that the face has in the file.
+
+    Raises
+    ------
+    OutputError
+        The file can't be written there.
+    TrackError
+        A landmark is not a finite number.
+    """
+    frames = sorted({*track.frames, *track.faces})
+    lines = [f'      "{frame}": {_dump(_entry(track.faces[frame], frame))}'
+             for frame in sorted(track.faces)]  # fmt: skip
+    head = {
+        "format": FORMAT,
+        "version": VERSION,
+        "size": list(track.size),
+        "pixel_aspect": track.pixel_aspect,
+        "made_by": dict(track.made_by),
+        "frames": frames,
+    }
+    text = "{\n"
+    text += "".join(f"  {_dump(key)}: {_dump(value)},\n" for key, value in head.items())
+    inside = "{\n" + ",\n".join(lines) + "\n    }" if lines else "{}"
+    text += f'  "faces": {{\n    "{face}": {inside}\n  }}\n}}\n'
+    _write_whole(path, text)
+
+
+def load_track(path: Path, face: int = 0, *, size: tuple[int, int] | None = None) -> Track:
+    """Read one face of a track file.
+
+    Parameters
+    ----------
+    path : Path
+        A file as `save_track` writes it, or as a person has mended it: everything of a face but
+        its landmarks may be left out.
+    face : int
+        The number of the face.
+    size : (int, int), optional
+        Width and height of the display window that the track must belong to.
+
+    Returns
+    -------
+    Track
+
+    Raises
+    ------
+    TrackError
+        The file can't be read, is no track, has another version, no such face, belongs to a plate
+        of another size, or a value in it is missing, of another kind or not finite.
+    """
+    document = _read(path)
+    if not isinstance(document, dict) or document.get("format") != FORMAT:
+        found = document.get("format") if isinstance(document, dict) else type(document).__name__
+        raise TrackError(
+            f"{path} is no track: expected format {FORMAT!r}, found {found!r}",
+            "Make one with: semblance track PLATE.####.exr -o track.json.",
+        )
+    if document.get("version") != VERSION:
+        raise TrackError(
+            f"{path}: expected version {VERSION} of the track format, "
+            f"found {document.get('version')!r}",
+            "Track the plate again with this version of semblance.",
+        )
+    reader = _Reader(path)
+    measured = reader.size(document)
+    if size is not None and size != measured:
+        raise TrackError(
+            f"{path} belongs to a plate of {measured[0]} × {measured[1]}, "
+            f"this one has {size[0]} × {size[1]}",
+            "Give the track of this plate, or track it again.",
+        )
+    faces = reader.faces(document, face)
+    frames = reader.frames(document)
+    made_by = document.get("made_by", {})
+    if not isinstance(made_by, dict):
+        reader.refuse("made_by", "names and texts", made_by)
+    return Track(
+        faces=faces,
+        size=measured,
+        pixel_aspect=reader.number(document, "pixel_aspect", 1.0, low=1e-3),
+        frames=tuple(sorted({*frames, *faces})),
+        made_by={str(key): str(value) for key, value in made_by.items()},
+    )
+
+
+# -------------------------------------------------------------------------------------- writing
+
+
+def _entry(face: Face, frame: int) -> dict[str, Any]:
+    numbers = [face.score, face.yaw, face.pitch, face.roll, 0.0 if face.luma is None else face.luma]
+    if not (np.isfinite(face.landmarks).all() and np.isfinite(numbers).all()):
+        raise TrackError(
+            f"the face of frame {frame} holds a number that is not finite", "Track it again."
+        )
+    return {
+        "landmarks": [[_rounded(x), _rounded(y)] for x, y in face.landmarks.tolist()],
+        "score": _rounded(face.score),
+        "yaw": _rounded(face.yaw),
+        "pitch": _rounded(face.pitch),
+        "roll": _rounded(face.roll),
+        "luma": None if face.luma is None else float(f"{face.luma:.6g}"),
+        "source": face.source,
+    }
+
+
+def _rounded(value: float) -> float:
+    return round(float(value), _DECIMALS) + 0.0  # + 0.0: no "-0.0" in a file
+
+
+def _dump(value: Any) -> str:
+    return json.dumps(value, ensure_ascii=False, allow_nan=False)
+
+
+def _write_whole(path: Path, text: str) -> None:
+    """Write a temporary file beside `path` and rename it, so that no torn track has the name."""
+    temporary = path.with_name(f".{path.name}.{os.getpid()}.tmp")
+    try:
+        try:
+            temporary.write_text(text, "utf-8")
+            temporary.replace(path)
+        finally:
+            temporary.unlink(missing_ok=True)
+    except OSError as error:
+        raise OutputError(
+            f"the track can't be written to {path}: {error.strerror or error}",
+            "Give a file in a folder that exists and is writable.",
+        ) from error
+
+
+# -------------------------------------------------------------------------------------- reading
+
+
+def _read(path: Path) -> Any:
+    def refuse(constant: str) -> NoReturn:
+        raise ValueError(f"{constant} is not a number that a track may hold")
+
+    try:
+        return json.loads(path.read_text("utf-8"), parse_constant=refuse)
+    except FileNotFoundError as error:
+        raise TrackError(f"there is no track file {path}", "Check its name.") from error
+    except OSError as error:
+        raise TrackError(
+            f"the track {path} can't be read: {error.strerror or error}", "Check the file."
+        ) from error
+    except (ValueError, RecursionError) as error:
+        raise TrackError(f"{path} is not a JSON document: {error}", _REMEDY) from error
+
+
+class _Reader:
+    """Takes values out of a track's document and names the place where one is wrong."""
+
+    def __init__(self, path: Path) -> None:
+        self._path = path
+
+    def refuse(self, place: str, expected: str, found: Any) -> NoReturn:
+        shown = repr(found)
+        shown = shown if len(shown) <= 60 else f"{shown[:57]}..."
+        raise TrackError(f"{self._path}: {place}: expected {expected}, found {shown}", _REMEDY)
+
+    def number(
+        self, where: Mapping[str, Any], key: str, default: float, *, place: str = "",
+        low: float = -math.inf, high: float = math.inf,
+    ) -> float:  # fmt: skip
+        value = where.get(key, default)
+        name = f"{place}{key}"
+        if isinstance(value, bool) or not isinstance(value, (int, float)):
+            self.refuse(name, "a number", value)
+        if not (math.isfinite(value) and low <= value <= high):
+            bounded = f" from {low:g} to {high:g}" if math.isfinite(low) else ""
+            self.refuse(name, f"a finite number{bounded}", value)
+        return float(value)
+
+    def size(self, document: Mapping[str, Any]) -> tuple[int, int]:
+        value = document.get("size")
+        if not isinstance(value, list) or len(value) != 2 or not all(map(_whole, value)):
+            self.refuse("size", "[width, height] in pixels", value)
+        if min(value) < 1:
+            self.refuse("size", "at least 1 pixel each way", value)
+        return int(value[0]), int(value[1])
+
+    def frames(self, document: Mapping[str, Any]) -> tuple[int, ...]:
+        value = document.get("frames", [])
+        if not isinstance(value, list) or not all(map(_whole, value)):
+            self.refuse("frames", "a list of frame numbers", value)
+        return tuple(value)
+
+    def faces(self, document: Mapping[str, Any], face: int) -> dict[int, Face]:
+        everyone = document.get("faces")
+        if not isinstance(everyone, dict):
+            self.refuse("faces", "faces by their number", everyone)
+        entries = everyone.get(str(face))
+        if entries is None:
+            held = ", ".join(everyone) or "none"
+            raise TrackError(
+                f"{self._path} holds no face {face}; it holds: {held}", "Choose one of these."
+            )
+        if not isinstance(entries, dict):
+            self.refuse(f"faces, {face}", "entries by frame number", entries)
+        return dict(sorted(self._face(key, entry) for key, entry in entries.items()))
+
+    def _face(self, key: str, entry: Any) -> tuple[int, Face]:
+        try:
+            frame = int(key)
+        except ValueError:
+            self.refuse("faces", "a frame number", key)
+        place = f"frame {frame}: "
+        if not isinstance(entry, dict):
+            self.refuse(place.rstrip(": "), "a face with landmarks", entry)
+        luma = entry.get("luma")
+        source = entry.get("source", "hand")
+        if not isinstance(source, str):
+            self.refuse(f"{place}source", "a text", source)
+        return frame, Face(
+            landmarks=self._landmarks(place, entry.get("landmarks")),
+            score=self.number(entry, "score", 1.0, place=place, low=0.0, high=1.0),
+            yaw=self.number(entry, "yaw", 0.0, place=place),
+            pitch=self.number(entry, "pitch", 0.0, place=place),
+            roll=self.number(entry, "roll", 0.0, place=place),
+            luma=None if luma is None else self.number(entry, "luma", 0.0, place=place),
+            source=source,
+        )
+
+    def _landmarks(self, place: str, value: Any) -> NDArray[np.float64]:
+        expected = "68 points [x, y] of finite numbers"
+        try:
+            points = np.array(value, dtype=np.float64)
+        except (TypeError, ValueError, OverflowError):
+            self.refuse(f"{place}landmarks", expected, value)
+        if points.shape != (68, 2):
+            count = len(value) if isinstance(value, list) else value
+            self.refuse(f"{place}landmarks", expected, count)
+        if not np.isfinite(points).all():
+            index = int(np.flatnonzero(~np.isfinite(points).all(1))[0])
+            self.refuse(f"{place}landmark {index}", "finite numbers", value[index])
+        return points
+
+
+def _whole(value: Any) -> bool:
+    return isinstance(value, int) and not isinstance(value, bool)

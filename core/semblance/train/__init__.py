@@ -1,0 +1,1 @@
+"""Training of likenesses; the only part of the library that imports torch."""

@@ -1,0 +1,254 @@
+"""The run's folder: settings, and checkpoints from which a run goes on as if never stopped.
+
+A checkpoint is `checkpoint-<step>.safetensors` (network, average, optimiser) beside
+`checkpoint-<step>.json` (step, seconds, generator state, config). Every batch is a function of
+(seed, step), so the step is the data position. Files are written beside and renamed.
+"""
+
+from __future__ import annotations
+
+import hashlib
+import json
+import os
+import re
+from dataclasses import dataclass
+from pathlib import Path
+from typing import TYPE_CHECKING, Any, Final
+
+import torch
+from safetensors import SafetensorError
+from safetensors.torch import load_file, save_file
+from torch import Tensor
+
+from semblance.errors import TrainingError
+from semblance.train.config import FREE_FIELDS, TrainConfig
+
+if TYPE_CHECKING:
+    from semblance.train.data import Faces
+    from semblance.train.loop import Trainer
+
+__all__ = ["State", "begin", "latest", "load_tensors", "read_settings", "restore", "save"]
+
+FORMAT: Final = "semblance-run"
+VERSION: Final = 1
+KEPT: Final = 2
+NAME: Final = re.compile(r"checkpoint-(\d+)\.safetensors")
+PEOPLE: Final = ("performer", "likeness")
+
+
+@dataclass(frozen=True)
+class State:
+    """How far a run is.
+
+    Parameters
+    ----------
+    step : int
+        Steps done.
+    seconds : float
+        Training time so far.
+    """
+
+    step: int
+    seconds: float
+
+
+def begin(run: Path, config: TrainConfig, people: tuple[Faces, Faces]) -> None:
+    """Write `config.json`, or hold the one that is there against `config` and the facesets.
+
+    Raises
+    ------
+    TrainingError
+        The folder can't be written, or the run was begun with other settings or facesets.
+    """
+    wanted = {
+        "format": FORMAT,
+        "version": VERSION,
+        "config": config.to_json(),
+        "facesets": {
+            name: {"digest": faces.digest, "faces": len(faces)}
+            for name, faces in zip(PEOPLE, people, strict=True)
+        },
+    }
+    path = run / "config.json"
+    if path.exists():
+        _hold_against(run, read_settings(run), wanted)
+    try:
+        run.mkdir(parents=True, exist_ok=True)
+        write_text(path, json.dumps(wanted, indent=2) + "\n")
+    except OSError as error:
+        raise TrainingError(
+            f"the run's folder {run} can't be written: {error.strerror}",
+            "Choose another folder.",
+        ) from error
+
+
+def read_settings(run: Path) -> dict[str, Any]:
+    """Read a run's `config.json`.
+
+    Raises
+    ------
+    TrainingError
+        There is none, or it is not one of ours.
+    """
+    path = run / "config.json"
+    try:
+        found = json.loads(path.read_text(encoding="utf-8"))
+    except FileNotFoundError as error:
+        raise TrainingError(
+            f"{run} holds no training run: config.json is missing",
+            "Begin one with: semblance train PERFORMER LIKENESS -o RUN.",
+        ) from error
+    except (OSError, ValueError) as error:
+        raise TrainingError(
+            f"{path} can't be read: {error}", "Begin a new run in another folder."
+        ) from error
+    if not isinstance(found, dict) or (found.get("format"), found.get("version")) != (
+        FORMAT,
+        VERSION,
+    ):
+        raise TrainingError(
+            f"{path}: expected format {FORMAT!r} version {VERSION}",
+            "Begin a new run in another folder.",
+        )
+    return found
+
+
+def _hold_against(run: Path, found: dict[str, Any], wanted: dict[str, Any]) -> None:
+    for name in PEOPLE:
+        before, now = found["facesets"][name], wanted["facesets"][name]
+        if before["digest"] != now["digest"]:
+            raise TrainingError(
+                f"the run in {run} was begun with another {name} faceset: expected "
+                f"{before['faces']} faces with digest {before['digest'][:12]}, found "
+                f"{now['faces']} faces with digest {now['digest'][:12]}",
+                "Give the faceset it was begun with, or another folder for a new run.",
+            )
+    for name, now in wanted["config"].items():
+        before = found["config"].get(name)
+        if name not in FREE_FIELDS and before != now:
+            raise TrainingError(
+                f"the run in {run} was begun with another setting {name!r}: expected "
+                f"{before!r}, found {now!r}",
+                "Give the setting it was begun with, or another folder for a new run.",
+            )
+
+
+def latest(run: Path) -> Path | None:
+    """The newest complete checkpoint of a run, or None."""
+    found = _checkpoints(run)
+    return found[-1] if found else None
+
+
+def _checkpoints(run: Path) -> list[Path]:
+    numbered = []
+    for path in run.glob("checkpoint-*.safetensors"):
+        match = NAME.fullmatch(path.name)
+        if match and path.with_suffix(".json").exists():
+            numbered.append((int(match[1]), path))
+    return [path for _, path in sorted(numbered)]
+
+
+def save(run: Path, trainer: Trainer) -> Path:
+    """Write a checkpoint, then drop all but the newest two."""
+    tensors: dict[str, Tensor] = {}
+    for part, values in (
+        ("network", trainer.network.state_dict()),
+        ("average", trainer.average.state_dict()),
+    ):
+        tensors |= {f"{part}.{name}": value for name, value in values.items()}
+    for index, values in trainer.optimiser.state_dict()["state"].items():
+        tensors |= {f"optimiser.{index}.{name}": value for name, value in values.items()}
+    tensors = {name: value.detach().cpu().contiguous() for name, value in tensors.items()}
+    about = {
+        "format": FORMAT,
+        "version": VERSION,
+        "step": trainer.state.step,
+        "seconds": trainer.state.seconds,
+        "seed": trainer.config.seed,
+        "generator": torch.get_rng_state().numpy().tobytes().hex(),
+    }
+    path = run / f"checkpoint-{trainer.state.step}.safetensors"
+    partial = path.with_name(path.name + ".partial")
+    save_file(tensors, partial)
+    about["sha256"] = _sha256(partial)
+    write_text(path.with_suffix(".json"), json.dumps(about, indent=2) + "\n")
+    os.replace(partial, path)
+    for old in _checkpoints(run)[:-KEPT]:
+        old.unlink()
+        old.with_suffix(".json").unlink(missing_ok=True)
+    return path
+
+
+def restore(run: Path, trainer: Trainer) -> None:
+    """Bring a trainer to the run's newest checkpoint; a run without any begins at step 0.
+
+    Raises
+    ------
+    TrainingError
+        The checkpoint is torn or belongs to another network.
+    """
+    path = latest(run)
+    if path is None:
+        return
+    about = json.loads(path.with_suffix(".json").read_text(encoding="utf-8"))
+    tensors = load_tensors(path)
+    try:
+        for part, module in (("network", trainer.network), ("average", trainer.average)):
+            module.load_state_dict(_under(tensors, part))
+        whole = trainer.optimiser.state_dict()
+        state: dict[int, dict[str, Tensor]] = {}
+        for name, value in _under(tensors, "optimiser").items():
+            index, _, key = name.partition(".")
+            state.setdefault(int(index), {})[key] = value
+        trainer.optimiser.load_state_dict({**whole, "state": state})
+    except (RuntimeError, KeyError, ValueError) as error:
+        raise TrainingError(
+            f"{path} does not fit the network of this version: {str(error).splitlines()[0]}",
+            "Begin a new run in another folder.",
+        ) from error
+    trainer.state = State(int(about["step"]), float(about["seconds"]))
+    generator = bytearray.fromhex(about["generator"])
+    torch.set_rng_state(torch.frombuffer(generator, dtype=torch.uint8))
+
+
+def load_tensors(path: Path) -> dict[str, Tensor]:
+    """Read a checkpoint's tensors after checking its sha256.
+
+    Raises
+    ------
+    TrainingError
+        The file is missing, torn or changed.
+    """
+    try:
+        about = json.loads(path.with_suffix(".json").read_text(encoding="utf-8"))
+        whole = _sha256(path) == about["sha256"]
+        tensors = load_file(path) if whole else {}
+    except (OSError, ValueError, KeyError, SafetensorError) as error:
+        raise _torn(path, str(error)) from error
+    if not whole:
+        raise _torn(path, "its sha256 differs from the one written with it")
+    return tensors
+
+
+def _torn(path: Path, reason: str) -> TrainingError:
+    return TrainingError(
+        f"{path} is no complete checkpoint: {reason}",
+        "Delete it, and its .json, to go on from the one before it.",
+    )
+
+
+def _under(tensors: dict[str, Tensor], part: str) -> dict[str, Tensor]:
+    prefix = part + "."
+    return {name[len(prefix) :]: t for name, t in tensors.items() if name.startswith(prefix)}
+
+
+def _sha256(path: Path) -> str:
+    with path.open("rb") as file:
+        return hashlib.file_digest(file, "sha256").hexdigest()
+
+
+def write_text(path: Path, text: str) -> None:
+    """Write a file beside and rename it, so that it is never seen half-written."""
+    partial = path.with_name(path.name + ".partial")
+    partial.write_text(text, encoding="utf-8")
+    os.replace(partial, path)

@@ -1,0 +1,223 @@
+"""The likeness network: one encoder, two identity modules, one modulated decoder.
+
+::
+
+    image 3xRxR ─ encoder ─ code z ─ N_k ─┬─ P: dense ─ Cx8x8 ─ (1-a) ─┐
+                                          └─ L: dense ─ Cx8x8 ─   a  ──┴─ decoder ─ RGB, matte
+
+The two identity modules see the same code. Their *outputs* are mixed by the strength `a`, in
+activation space: interpolating weights instead was measured not to be monotone. Codes are
+normalised per input identity `k` by running statistics, so that the modules meet codes of one
+scale whoever is in the picture. Only `Conv2d`, `Linear` and `interpolate` are used.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import Final
+
+import torch
+from torch import Tensor, nn
+from torch.nn import functional
+
+__all__ = ["LIKENESS", "PERFORMER", "LikenessNet", "NetworkConfig"]
+
+PERFORMER: Final = 0
+LIKENESS: Final = 1
+
+GRID: Final = 8
+"""Side of the coarsest feature map, in cells."""
+
+SLOPE: Final = 0.1
+RMS_EPSILON: Final = 1e-6
+SD_EPSILON: Final = 1e-4
+SLOWEST_MOMENTUM: Final = 0.02
+
+ENCODER_GROWTH: Final = (1, 2, 4, 6, 8, 8)
+DECODER_GROWTH: Final = (2, 3, 4, 6, 8, 8)
+"""Channels from the finest level on, in halves of `NetworkConfig.decoder`."""
+
+
+@dataclass(frozen=True)
+class NetworkConfig:
+    """Shape of the network.
+
+    Parameters
+    ----------
+    size : int
+        Side of the picture in pixels, 8 times a power of two, at least 32.
+    encoder : int
+        Channels after the encoder's first convolution.
+    decoder : int
+        Channels of the decoder's finest level, at half the picture's size.
+    code : int
+        Length of the code.
+    grid : int
+        Channels of the 8 x 8 map that the identity modules give.
+    identity : int
+        Length of the identity vector that modulates the decoder.
+    """
+
+    size: int = 128
+    encoder: int = 16
+    decoder: int = 32
+    code: int = 160
+    grid: int = 96
+    identity: int = 128
+
+    @property
+    def levels(self) -> int:
+        """Halvings between the picture and the 8 x 8 map."""
+        return (self.size // GRID).bit_length() - 1
+
+
+class Residual(nn.Module):
+    """x + conv(leaky(film(conv(leaky(x))))); without an identity vector there is no film."""
+
+    def __init__(self, channels: int, identity: int = 0) -> None:
+        super().__init__()
+        self.first = nn.Conv2d(channels, channels, 3, padding=1)
+        self.second = nn.Conv2d(channels, channels, 3, padding=1)
+        self.film = nn.Linear(identity, 2 * channels) if identity else None
+        with torch.no_grad():
+            self.second.weight.mul_(0.3)
+            if self.film is not None:
+                self.film.weight.mul_(0.5)
+
+    def forward(self, x: Tensor, identity: Tensor | None = None) -> Tensor:
+        h = self.first(functional.leaky_relu(x, SLOPE))
+        if self.film is not None and identity is not None:
+            scale, shift = self.film(identity)[:, :, None, None].chunk(2, dim=1)
+            h = h * (1.0 + scale) + shift
+        return x + self.second(functional.leaky_relu(h, SLOPE))
+
+
+class Encoder(nn.Module):
+    """Picture (n, 3, R, R) to raw code (n, z)."""
+
+    def __init__(self, config: NetworkConfig) -> None:
+        super().__init__()
+        stages: list[nn.Module] = []
+        before = 3
+        for level in range(config.levels):
+            channels = config.encoder * ENCODER_GROWTH[level]
+            kernel = 5 if level == 0 else 3
+            stages.append(nn.Conv2d(before, channels, kernel, stride=2, padding=kernel // 2))
+            stages.append(nn.LeakyReLU(SLOPE))
+            if level >= config.levels - 2:  # at 16 x 16 and at 8 x 8
+                stages.append(Residual(channels))
+            before = channels
+        self.body = nn.Sequential(*stages)
+        self.dense = nn.Linear(before * GRID * GRID, config.code)
+
+    def forward(self, image: Tensor) -> Tensor:
+        h = self.body((image - 0.5) * 2.0)  # (n, c, 8, 8)
+        h = h.flatten(1).float()  # the sum of squares must not be taken in half precision
+        h = h * torch.rsqrt(h.square().mean(dim=1, keepdim=True) + RMS_EPSILON)
+        code: Tensor = self.dense(h)  # (n, z)
+        return code.float()
+
+
+class Decoder(nn.Module):
+    """Map (n, C, 8, 8) and identity vector (n, d) to RGB and matte (n, 4, R, R), each 0..1."""
+
+    def __init__(self, config: NetworkConfig) -> None:
+        super().__init__()
+        growth = DECODER_GROWTH[: config.levels - 1]
+        widths = [min(config.decoder * g // 2, config.grid) for g in growth][::-1]
+        self.entry = Residual(config.grid, config.identity)
+        before = [config.grid, *widths[:-1]]
+        self.convolutions = nn.ModuleList(
+            nn.Conv2d(b, w, 3, padding=1) for b, w in zip(before, widths, strict=True)
+        )
+        self.residuals = nn.ModuleList(Residual(w, config.identity) for w in widths)
+        self.exit = nn.Conv2d(widths[-1], 16, 3, padding=1)  # 12 of RGB, 4 of matte
+
+    def forward(self, grid: Tensor, identity: Tensor) -> Tensor:
+        h = self.entry(grid, identity)  # (n, C, 8, 8)
+        for convolution, residual in zip(self.convolutions, self.residuals, strict=True):
+            h = functional.interpolate(
+                h, scale_factor=2.0, mode="bilinear", align_corners=False
+            )
+            h = functional.leaky_relu(convolution(h), SLOPE)
+            h = residual(h, identity)  # the last one is (n, w, R/2, R/2)
+        h = self.exit(functional.leaky_relu(h, SLOPE))  # (n, 16, R/2, R/2)
+        return torch.sigmoid(functional.pixel_shuffle(h, 2).float())  # (n, 4, R, R)
+
+
+class LikenessNet(nn.Module):
+    """The whole network with the running statistics of both identities' codes."""
+
+    code_mean: Tensor
+    code_variance: Tensor
+    code_seen: Tensor
+
+    def __init__(self, config: NetworkConfig) -> None:
+        super().__init__()
+        self.config = config
+        self.encoder = Encoder(config)
+        self.performer = nn.Linear(config.code, config.grid * GRID * GRID)
+        self.likeness = nn.Linear(config.code, config.grid * GRID * GRID)
+        self.identities = nn.Parameter(torch.randn(2, config.identity) * 0.5)  # (2, d)
+        self.decoder = Decoder(config)
+        self.likeness.load_state_dict(self.performer.state_dict())
+        self.register_buffer("code_mean", torch.zeros(2, config.code))
+        self.register_buffer("code_variance", torch.ones(2, config.code))
+        self.register_buffer("code_seen", torch.zeros(2))
+
+    def observe(self, raw: Tensor, identity: int) -> Tensor:
+        """Take raw codes (n, z) of one identity into its running statistics.
+
+        Gives the same codes back, without the part of their gradient that they all share: the
+        statistics would take a common shift away again, so the optimiser would push it for ever.
+        """
+        mean = raw.mean(0)
+        with torch.no_grad():
+            self.code_seen[identity] += 1
+            momentum = torch.clamp(1.0 / self.code_seen[identity], min=SLOWEST_MOMENTUM)
+            self.code_mean[identity].lerp_(mean, momentum)
+            self.code_variance[identity].lerp_(raw.var(0), momentum)
+        return raw - (mean - mean.detach())
+
+    def normalise(self, raw: Tensor, strength: Tensor) -> Tensor:
+        """Raw codes (n, z) to codes of mean 0 and deviation 1.
+
+        `strength` (n,) says whose face is in the picture: 0 the performer's, 1 the likeness's,
+        between them the statistics are mixed.
+        """
+        a = strength[:, None]
+        mean = self.code_mean[0] + a * (self.code_mean[1] - self.code_mean[0])
+        deviation = torch.sqrt(self.code_variance) + SD_EPSILON
+        mixed = deviation[0] + a * (deviation[1] - deviation[0])
+        return (raw - mean) / mixed
+
+    def decode(self, code: Tensor, strength: Tensor) -> Tensor:
+        """Codes (n, z) and strengths (n,) to RGB and matte, (n, 4, R, R) float32, 0..1."""
+        a = strength[:, None]
+        mixed = (1.0 - a) * self.performer(code) + a * self.likeness(code)
+        identity = (1.0 - a) * self.identities[0] + a * self.identities[1]
+        grid = mixed.reshape(-1, self.config.grid, GRID, GRID)
+        picture: Tensor = self.decoder(grid, identity)
+        return picture
+
+    def forward(self, image: Tensor, strength: Tensor) -> tuple[Tensor, Tensor, Tensor]:
+        """Carry the performer's picture to the likeness.
+
+        Parameters
+        ----------
+        image : Tensor
+            (n, 3, R, R) float32, RGB in the working encoding, 0..1, with the performer's face.
+        strength : Tensor
+            (n,) float32; 0 performer, 1 likeness.
+
+        Returns
+        -------
+        rgb, matte, self : Tensor
+            (n, 3, R, R), (n, 1, R, R) and (n, 3, R, R) float32, 0..1. `self` is the decoder's
+            picture at strength 0 of the same code; `matte` is the larger of both mattes.
+        """
+        none = torch.zeros_like(strength)
+        code = self.normalise(self.encoder(image), none)
+        moved = self.decode(code, strength)
+        own = self.decode(code, none)
+        return moved[:, :3], torch.maximum(moved[:, 3:], own[:, 3:]), own[:, :3]
