@@ -146,8 +146,10 @@ def test_tcl_reads_every_gizmo_knob_with_its_help_choices_and_default():
 
 def test_tcl_words_are_never_evaluated():
     text = 'say "hi" [exit 3] $env(HOME) {brace \\'
-    rows = _tcl(f"set rows {{}}\nproc keep words {{global rows; lappend rows $words}}\n"
-                f"keep {{x {forms._tcl_string(text)}}}\n")
+    rows = _tcl(
+        f"set rows {{}}\nproc keep words {{global rows; lappend rows $words}}\n"
+        f"keep {{x {forms._tcl_string(text)}}}\n"
+    )
     assert rows == [("x", text)]
 
 

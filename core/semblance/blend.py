@@ -31,6 +31,10 @@ _LIGHT_SIGMA = 1.0 / 36.0
 """Scale of the light match, in canonical units. Coarser leaves the plate's shadows out,
 finer brings the performer's own features back; on shots with exact truth the optimum is flat."""
 
+_HIGHLIGHT = 0.25
+"""How far beyond display white, in working codes, a pixel is still the face's: a blown-out highlight
+holds no face to replace, and must come back as bright as it was."""
+
 _GRAIN_CEILING = 3.0
 """What differs from its surroundings by more deviations than this is a feature, and not grain."""
 
@@ -48,7 +52,7 @@ def match(
     Parameters
     ----------
     crop : Crop
-        The plate, working encoding.
+        The plate, working encoding, in 0..1.
     inference : Inference
         The new face and the performer's.
     matte : (n, n) float32 array
@@ -64,7 +68,6 @@ def match(
         Working encoding, to be added to the plate's crop; 0 at strength 0.
     """
     size = crop.pixels.shape[0]
-    # What the network can't see, it did not draw: highlights beyond its range stay on the face.
     error = crop.pixels - inference.own
     light = _masked_blur(error, matte, _LIGHT_SIGMA * size)
     face = inference.rgb + knobs.light_match * light
@@ -84,7 +87,7 @@ def lay_in(plate: Image, change: Image, seen: Image, strength: float, knobs: Ble
     change : (h, w, 3) float32 array
         `match`'s result over the same window.
     seen : (h, w, 3) float32 array
-        The plate as the crop's resolution shows it, over the same window.
+        The plate in 0..1 as the crop's resolution shows it, over the same window.
     strength : float
         Identity strength. What the crop can't show is the performer's finest detail, and leaves
         with the identity; the grain in it is the camera's, and stays.
@@ -94,12 +97,13 @@ def lay_in(plate: Image, change: Image, seen: Image, strength: float, knobs: Ble
     Returns
     -------
     (h, w, 3) float32 array
-        Working encoding. At strength 0, and for a network that changes nothing, the plate itself
-        but for grain beyond `grain_match`.
+        Working encoding; at strength 0 the plate itself, to the last bit.
     """
-    fine = plate - seen
+    fine = np.clip(plate, 0.0, 1.0) - seen
     kept = knobs.grain_match * grain(fine) if knobs.grain_match > 0.0 else np.zeros_like(fine)
-    return np.asarray(plate + change - strength * (fine - kept), np.float32)
+    beyond = np.maximum(plate.max(axis=2, keepdims=True) - 1.0, 0.0)
+    weight = np.exp(-beyond / _HIGHLIGHT)
+    return np.asarray(plate + weight * (change - strength * (fine - kept)), np.float32)
 
 
 def grain(fine: Image) -> Image:

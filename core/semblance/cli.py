@@ -14,8 +14,8 @@ import sys
 import time
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
-from dataclasses import fields
-from itertools import groupby
+from dataclasses import asdict, fields
+from datetime import date, datetime
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -29,7 +29,8 @@ from semblance.train.config import TrainConfig
 if TYPE_CHECKING:
     from semblance.exr import Sequence as Frames
     from semblance.face import Track
-    from semblance.shot import FrameReport, ShotSummary
+    from semblance.model import Likeness
+    from semblance.release import Verdict
 
 __all__ = ["main"]
 
@@ -71,50 +72,157 @@ def commands() -> None:
     """Lay a consented likeness over a performance, in scene-linear EXR."""
 
 
+# --- settings -------------------------------------------------------------------------------
+
+
+class _Setting(click.Option):
+    """An option that is made from a declaration: it is listed under a group, in plain words."""
+
+    def __init__(self, *names: str, group: str, shown: str, **described: Any) -> None:
+        described["help"] = f"{described['help']} [{shown}]" if shown else described["help"]
+        super().__init__(names, **described)
+        self.group = group
+
+    def get_help_extra(self, ctx: click.Context) -> Any:
+        """Return nothing: default and range stand in the help already."""
+        return {}
+
+
+class _SettingsCommand(click.Command):
+    """A command whose help lists its knobs under their groups."""
+
+    def format_options(self, ctx: click.Context, formatter: click.HelpFormatter) -> None:
+        """Write the plain options, then one section for each group."""
+        sections: dict[str, list[tuple[str, str]]] = {}
+        for each in self.get_params(ctx):
+            if isinstance(each, click.Option) and (row := each.get_help_record(ctx)) is not None:
+                sections.setdefault(getattr(each, "group", "Options"), []).append(row)
+        for title, rows in sections.items():
+            with formatter.section(title):
+                formatter.write_dl(rows)
+
+
+def _number(limits: tuple[float, float], *, whole: bool) -> Any:
+    low, high = limits
+    return click.IntRange(int(low), int(high)) if whole else click.FloatRange(low, high)
+
+
+def _shown(default: Any, limits: tuple[float, float] | None, unit: str = "") -> str:
+    """Return what help says of a setting's default and range."""
+    words = {"True": "on", "False": "off", "None": "none"}.get(str(default), str(default))
+    if limits is not None:
+        low, high = (f"{limit:g}" if isinstance(limit, float) else limit for limit in limits)
+        words = f"{words.removesuffix('.0')}; {low} to {high}"
+    return f"{words} {unit}" if unit else words
+
+
+_TRACKER = click.option(
+    "--tracker", type=click.Choice(["native", "mediapipe"]), default="native", show_default=True,
+    help="What finds faces.",
+)
+_MODELS_DIR = click.option(
+    "--models-dir", type=FOLDER, help="Folder of the tracker's model files, for work offline."
+)
+_FRAMES = click.option(
+    "--frames", metavar="RANGE", help="Frames, as 1001-1024,1030; by default all that are there."
+)
+_INPUT_SPACE = click.option(
+    "--input-space", default="auto", show_default=True, metavar="NAME",
+    help="Colour space of the plate, by its OCIO name.",
+)
+_JSON = click.option("--json", "as_json", is_flag=True, help="Print a summary as JSON.")
+
+
 # --- training --------------------------------------------------------------------------------
 
 
 @commands.command()
 @click.argument("footage", nargs=-1, required=True, metavar="FOOTAGE...")
 @click.option("-o", "--output", type=FOLDER, required=True, help="Folder of the faceset.")
-@click.option("--size", type=click.IntRange(64, 1024), default=256, show_default=True,
-              help="Side of the crops in pixels.")  # fmt: skip
+@click.option("--size", type=click.IntRange(64, 1024), default=320, show_default=True,
+              help="Side of the crops in pixels, with their margin.")
 @click.option("--every", type=click.IntRange(1), default=1, show_default=True,
-              help="Take every n-th frame of sequences and movies.")  # fmt: skip
-@click.option("--max-faces", type=click.IntRange(1), help="Keep at most so many faces.")
-@click.option("--landmarks", type=FILE, help="Landmarks that are known already (JSON).")
-@click.pass_context
-def faceset(context: click.Context, **given: Any) -> int:
-    """Find, score and align the faces in FOOTAGE: images, EXR sequences, movies, folders."""
-    raise NotImplementedError
+              help="Take every so-many-th picture of each piece of footage.")
+@click.option("--max-faces", type=click.IntRange(1), help="Stop when so many faces are kept.")
+@click.option("--landmarks", type=FILE,
+              help="Landmarks by file name (JSON), in place of the tracker's.")
+@_TRACKER
+@_MODELS_DIR
+@_JSON
+def faceset(
+    footage: tuple[str, ...],
+    output: Path,
+    size: int,
+    every: int,
+    max_faces: int | None,
+    landmarks: Path | None,
+    tracker: str,
+    models_dir: Path | None,
+    as_json: bool,
+) -> int:
+    """Make a faceset of one person: FOOTAGE is images, folders, EXR sequences and movies.
+
+    Broken off, the same command goes on where it stopped.
+    """
+    from semblance.track.provider import open_provider
+    from semblance.train.faceset import FacesetProgress, build_faceset
+
+    provider = None if landmarks else open_provider(tracker, models_dir)
+    with _stopping() as stop, _progress("looking", None) as bar:
+
+        def report(now: FacesetProgress) -> None:
+            bar(now.done, f"of {now.total or '?'}  {now.kept} faces  {now.source}")
+
+        summary = build_faceset(
+            footage,
+            output,
+            provider,
+            landmarks=landmarks,
+            size=size,
+            max_faces=max_faces,
+            every=every,
+            report=report,
+            cancel=stop,
+        )
+    if as_json:
+        _print_json(summary.to_json())
+        return DONE
+    left_out = ", ".join(f"{reason} {count}" for reason, count in summary.rejected.items())
+    click.echo(f"{output}: {summary.faces} faces from {summary.pictures} pictures")
+    click.echo(f"left out: {left_out or 'nothing'}\nlook at: {output / 'contact.png'}")
+    return DONE
 
 
-def _train_options(command: Callable[..., Any]) -> Callable[..., Any]:
+def _train_options(command: click.Command) -> click.Command:
     """Give a command one option for each field of `TrainConfig`, from its help and range."""
-    for item in reversed(fields(TrainConfig)):
-        described = item.metadata
-        kind: click.ParamType
-        if "choices" in described:
-            kind = click.Choice([str(choice) for choice in described["choices"]])
+    for item in fields(TrainConfig):
+        limits = item.metadata.get("range")
+        kind: Any
+        if limits is None:
+            kind = click.Choice([str(choice) for choice in item.metadata["choices"]])
         else:
-            low, high = described["range"]
-            kind = (click.IntRange if isinstance(low, int) else click.FloatRange)(low, high)
-        command = click.option(
-            f"--{item.name.replace('_', '-')}",
-            type=kind,
-            help=described["help"],
-            show_default="none" if item.default is None else str(item.default),
-        )(command)
+            kind = _number(limits, whole=isinstance(limits[0], int))
+        command.params.append(
+            _Setting(
+                f"--{item.name.replace('_', '-')}",
+                group="Settings",
+                shown=_shown(item.default, limits),
+                type=kind,
+                default=None,
+                help=item.metadata["help"],
+                metavar=None if limits is None else "N" if isinstance(limits[0], int) else "X",
+            )
+        )
     return command
 
 
-@commands.command()
+@_train_options
+@commands.command(cls=_SettingsCommand)
 @click.argument("performer", type=FOLDER)
 @click.argument("likeness", type=FOLDER)
 @click.option("-o", "--output", "run", type=FOLDER, required=True, metavar="RUN",
-              help="Folder of the run; one that is there goes on where it stopped.")  # fmt: skip
-@_train_options
-@click.option("--json", "as_json", is_flag=True, help="Print a summary as JSON.")
+              help="Folder of the run; one that is there goes on where it stopped.")
+@_JSON
 def train(performer: Path, likeness: Path, run: Path, as_json: bool, **given: Any) -> int:
     """Train a likeness: PERFORMER acts in the plates, LIKENESS is whose face they shall carry.
 
@@ -132,19 +240,8 @@ def train(performer: Path, likeness: Path, run: Path, as_json: bool, **given: An
 
         summary = run_training(performer, likeness, run, config, report, stop)
     if as_json:
-        click.echo(
-            json.dumps(
-                {
-                    "step": summary.step,
-                    "steps": summary.steps,
-                    "seconds": round(summary.seconds, 1),
-                    "complete": summary.complete,
-                    "losses": summary.losses,
-                    "checkpoint": str(summary.checkpoint),
-                    "preview": str(summary.preview),
-                }
-            )
-        )
+        paths = {name: str(getattr(summary, name)) for name in ("checkpoint", "preview")}
+        _print_json({**asdict(summary), **paths})
         return DONE
     click.echo(f"{summary.step} steps in {_clock(summary.seconds)}: {summary.checkpoint}")
     if summary.complete:
@@ -161,7 +258,7 @@ def _config_values(given: Mapping[str, Any]) -> dict[str, Any]:
     """Return the settings that were given, choices in their own type."""
     defaults = {item.name: item.default for item in fields(TrainConfig)}
     return {
-        name: type(defaults[name])(value) if isinstance(value, str) else value
+        name: int(value) if isinstance(defaults[name], int) else value
         for name, value in given.items()
         if value is not None
     }
@@ -170,53 +267,29 @@ def _config_values(given: Mapping[str, Any]) -> dict[str, Any]:
 # --- shots -----------------------------------------------------------------------------------
 
 
-class _KnobOption(click.Option):
-    """An option that sets a knob; it knows the group that help lists it under."""
-
-    def __init__(self, *names: str, group: str, **described: Any) -> None:
-        super().__init__(names, **described)
-        self.group = group
-
-
-class _KnobCommand(click.Command):
-    """A command whose help lists its knobs under their groups."""
-
-    def format_options(self, ctx: click.Context, formatter: click.HelpFormatter) -> None:
-        knobs = [each for each in self.get_params(ctx) if isinstance(each, _KnobOption)]
-        plain = [each for each in self.get_params(ctx) if not isinstance(each, _KnobOption)]
-        sections = [("Options", plain)]
-        for name, members in groupby(knobs, key=lambda option: option.group):
-            sections.append((f"Knobs: {name}", list(members)))
-        for title, options in sections:
-            rows = [row for option in options if (row := option.get_help_record(ctx)) is not None]
-            with formatter.section(title):
-                formatter.write_dl(rows)
-
-
 _SHORT = {"model": ["-m"], "track_file": ["-t", "--track"]}
 """Further names of the two knobs that nearly every command line sets."""
 
 
-def _knob_option(knob: Knob) -> _KnobOption:
+def _knob_option(knob: Knob) -> _Setting:
     flag = f"--{knob.name.replace('_', '-')}"
     kind: Any = click.STRING
     if knob.kind == "choice":
         kind = click.Choice(knob.choices)
     elif knob.range is not None:
-        kind = (click.IntRange if knob.kind == "int" else click.FloatRange)(*knob.range)
+        kind = _number(knob.range, whole=knob.kind == "int")
     elif knob.kind == "bool":
         kind, flag = click.BOOL, f"{flag}/--no-{flag[2:]}"
-    shown = {True: "on", False: "off"}.get(knob.default, knob.default)  # type: ignore[call-overload]
-    return _KnobOption(
+    return _Setting(
         *_SHORT.get(knob.name, []),
         flag,
         knob.name,
-        group=knob.group,
+        group=f"Knobs: {knob.group}",
+        shown=_shown(knob.default, knob.range, knob.unit),
         type=kind,
         default=None,
-        help=f"{knob.help} ({knob.unit})" if knob.unit else knob.help,
-        show_default=str(shown) if knob.default != "" else False,
-        metavar={"file": "FILE", "text": "NAME"}.get(knob.kind),
+        help=knob.help,
+        metavar={"file": "FILE", "text": "NAME", "int": "N", "float": "X"}.get(knob.kind),
     )
 
 
@@ -226,31 +299,20 @@ def _with_knobs(command: click.Command) -> click.Command:
     return command
 
 
-_MODELS_DIR = click.option(
-    "--models-dir", type=FOLDER, help="Folder of the tracker's model files, for work offline."
-)
-_FRAMES = click.option(
-    "--frames", default="", metavar="RANGE", help="Frames, as 1001-1024,1030; all by default."
-)
-_JSON = click.option("--json", "as_json", is_flag=True, help="Print a summary as JSON.")
-
-
 @commands.command()
 @click.argument("plate")
 @click.option("-o", "--output", type=FILE, required=True, help="The track file (JSON).")
 @_FRAMES
-@click.option("--provider", "tracker", type=click.Choice(["native", "mediapipe"]),
-              default="native", show_default=True, help="What finds faces.")  # fmt: skip
+@_TRACKER
 @_MODELS_DIR
 @click.option("--face", type=click.IntRange(0), default=0, show_default=True,
-              help="Which face, by size: 0 is the largest.")  # fmt: skip
-@click.option("--input-space", default="auto", show_default=True,
-              help="Colour space of the plate, by its OCIO name.")  # fmt: skip
+              help="Which face, by size: 0 is the largest.")
+@_INPUT_SPACE
 @_JSON
 def track(
     plate: str,
     output: Path,
-    frames: str,
+    frames: str | None,
     tracker: str,
     models_dir: Path | None,
     face: int,
@@ -263,12 +325,19 @@ def track(
 
     knobs = Knobs.from_flat({"input_space": input_space, "face": face})
     plates = Frames.parse(plate)
-    numbers = plates.select(frames)
+    numbers = _numbers(plates, frames)
     made = _track(plates, numbers, knobs, tracker, models_dir)
     save_track(made, output, face=face)
-    lost = [frame for frame in numbers if frame not in made.faces]
     if as_json:
-        _print_json(frames=len(numbers), found=len(made.faces), passed=lost, track=str(output))
+        _print_json(
+            {
+                "track": str(output),
+                "frames": len(numbers),
+                "found": len(made.faces),
+                "passed": [frame for frame in numbers if frame not in made.faces],
+                "provider": made.made_by["provider"],
+            }
+        )
     else:
         click.echo(f"{output}: a face in {len(made.faces)} of {len(numbers)} frames")
     return DONE
@@ -301,7 +370,7 @@ def _track(
 
 
 @_with_knobs
-@commands.command(cls=_KnobCommand)
+@commands.command(cls=_SettingsCommand)
 @click.argument("plate")
 @click.option("-o", "--output", required=True, metavar="OUT",
               help="The result, as result.####.exr; its frames appear whole or not at all.")
@@ -310,8 +379,7 @@ def _track(
 @click.option("--roto", metavar="PATTERN", help="The artist's matte, as roto.####.exr.")
 @click.option("--preset", type=FILE,
               help='Knobs from a JSON file, with curves: {"mix": {"1001": 0.0, "1012": 1.0}}.')
-@click.option("--tracker", type=click.Choice(["native", "mediapipe"]), default="native",
-              show_default=True, help="What finds faces where there is no track.")
+@_TRACKER
 @_MODELS_DIR
 @click.option("--provider", type=click.Choice(["auto", "cpu", "cuda", "tensorrt"]),
               default="auto", show_default=True, help="What computes.")
@@ -325,7 +393,7 @@ def _track(
 def apply(
     plate: str,
     output: str,
-    frames: str,
+    frames: str | None,
     part: str | None,
     roto: str | None,
     preset: Path | None,
@@ -393,8 +461,11 @@ def apply(
             report=report,
             cancel=stop,
         )
-    told = {**summary.to_json(), "output": output, "release": verdict.reason}
-    click.echo(json.dumps(told) if as_json else f"{output}\n{review.qc_summary(told)}")
+    told = {**summary.to_json(), "output": str(results), "release": verdict.reason}
+    if as_json:
+        _print_json(told)
+    else:
+        click.echo(review.qc_summary(told))
     return FAILED if summary.failed else DONE
 
 
@@ -402,8 +473,12 @@ def _given(options: Mapping[str, Any]) -> dict[str, Any]:
     return {name: value for name, value in options.items() if value is not None}
 
 
-def _numbers(plates: Frames, frames: str) -> tuple[int, ...]:
-    return plates.select(frames) if frames else plates.frames()
+def _numbers(plates: Frames, frames: str | None) -> tuple[int, ...]:
+    """Return the frames in work; gaps in a shot that nobody asked for by number are told."""
+    numbers = plates.select(frames)
+    if frames is None and (gaps := plates.gaps()):
+        _complain(f"{plates}: {len(gaps)} frames between the first and the last are not there.")
+    return numbers
 
 
 def _version() -> str:
@@ -412,14 +487,270 @@ def _version() -> str:
     return version("semblance")
 
 
-# --- looking at things -----------------------------------------------------------------------
+def _verdict(
+    likeness: Likeness,
+    path: Path | None,
+    trust: tuple[Path, ...],
+    production: str | None,
+    require: bool,
+) -> Verdict:
+    """Check the release, and say so where it does not hold."""
+    from semblance import release
+
+    verdict = release.verify(
+        path or release.default_release_path(likeness.path),
+        likeness.sha256,
+        date.today(),
+        production,
+        (*trust, *release.default_trust_paths()),
+    )
+    if require:
+        release.require(verdict)
+    if not verdict.valid:
+        _complain(f"{verdict.reason}: frames carry a slate that says so.")
+    return verdict
 
 
-def _print_json(**values: Any) -> None:
-    click.echo(json.dumps(values))
+@commands.command("review")
+@click.argument("plate")
+@click.argument("result")
+@click.option("-o", "--output", type=FILE, required=True, help="The contact sheet (PNG).")
+@click.option("-m", "--model", type=FILE, required=True, help="Model that the result came from.")
+@click.option("-t", "--track", "track_path", type=FILE, required=True, help="Track, likewise.")
+@click.option("--truth", metavar="PATTERN", help="The perfect result, where it is known.")
+@_FRAMES
+def review_command(
+    plate: str,
+    result: str,
+    output: Path,
+    model: Path,
+    track_path: Path,
+    truth: str | None,
+    frames: str | None,
+) -> int:
+    """Write a contact sheet of RESULT: plate, matte, patch, result and truth.
+
+    Matte and patch are rendered again with the knobs that the result's frames carry.
+    """
+    from semblance import review
+    from semblance.exr import Sequence as Frames
+    from semblance.model import Likeness
+    from semblance.track.file import load_track
+
+    plates, results = Frames.parse(plate), Frames.parse(result)
+    review.shot_sheet(
+        plates,
+        results,
+        output,
+        track=load_track(track_path),
+        network=Likeness.open(model),
+        frames=review.spread(_numbers(results, frames)),
+        truths=Frames.parse(truth) if truth else None,
+        caption=f"{results}    {model.name}",
+    )
+    click.echo(str(output))
+    return DONE
+
+
+@commands.command()
+@click.argument("path", type=click.Path(path_type=Path))
+@_JSON
+def info(path: Path, as_json: bool) -> int:
+    """Describe PATH: an EXR frame, a track, a model, a release, a faceset or a run."""
+    from semblance.info import describe, listing
+
+    described = describe(path)
+    if as_json:
+        _print_json(described)
+    else:
+        click.echo(listing(described))
+    return DONE
+
+
+@commands.command()
+@_JSON
+def doctor(as_json: bool) -> int:
+    """Check the installation, and say what to do where something is missing."""
+    from semblance.doctor import examine
+
+    checks = []
+    for check in examine():
+        checks.append(check)
+        if not as_json:
+            mark = "ok  " if check.good else "FAIL" if check.essential else "none"
+            remedy = "" if check.good else f"\n       {check.remedy}"
+            click.echo(f"{mark}   {check.name:<18} {check.found}{remedy}")
+    if as_json:
+        _print_json({"checks": [asdict(check) for check in checks]})
+    return FAILED if any(check.essential and not check.good for check in checks) else DONE
+
+
+@commands.command()
+@click.argument("result")
+@click.argument("truth")
+@click.option("--mask", required=True, metavar="PATTERN", help="Where they are compared.")
+@click.option("-t", "--track", "track_path", type=FILE, required=True, help="Of the plate.")
+@click.option("--plate", metavar="PATTERN", help="The untouched plate, for what is beside it.")
+@click.option("--matte", metavar="PATTERN", help="Our matte (--view matte), for what lies outside.")
+@_INPUT_SPACE
+@_FRAMES
+def score(
+    result: str,
+    truth: str,
+    mask: str,
+    track_path: Path,
+    plate: str | None,
+    matte: str | None,
+    input_space: str,
+    frames: str | None,
+) -> int:
+    """Measure RESULT against the exact TRUTH of a shot, and print the figures as JSON."""
+    from semblance.exr import Sequence as Frames
+    from semblance.score import score_shot
+    from semblance.track.file import load_track
+
+    results = Frames.parse(result)
+    scored = score_shot(
+        results,
+        Frames.parse(truth),
+        Frames.parse(mask),
+        track=load_track(track_path),
+        frames=_numbers(results, frames),
+        plate=Frames.parse(plate) if plate else None,
+        matte=Frames.parse(matte) if matte else None,
+        input_space=input_space,
+    )
+    _print_json(scored.to_json())
+    return DONE
+
+
+# --- releases --------------------------------------------------------------------------------
+
+
+@commands.group()
+def release() -> None:
+    """Make, sign and check likeness releases: who consents to what, until when."""
+
+
+@release.command("key")
+@click.argument("rights_holder")
+@click.option("-o", "--output", type=FILE, required=True,
+              help="The private key (.pem); the public one lies beside it as .pub.")
+def release_key(rights_holder: str, output: Path) -> int:
+    """Make a key for RIGHTS_HOLDER. The private half signs and stays with its holder."""
+    from semblance import release as releases
+
+    pair = releases.new_key(rights_holder)
+    public = output.with_suffix(".pub")
+    releases.save_new(output, pair.private.encode(), private=True)
+    releases.save_new(public, pair.public.encode())
+    click.echo(f"{output}: keep it secret\n{public}: give it to who shall accept the signature")
+    return DONE
+
+
+_DAY = click.DateTime(["%Y-%m-%d"])
+
+
+@release.command("new")
+@click.argument("model", type=click.Path(path_type=Path, exists=True, dir_okay=False))
+@click.option("-o", "--output", type=FILE, required=True, help="The draft (JSON), to be signed.")
+@click.option("--rights-holder", required=True, help="Who consents.")
+@click.option("--likeness", required=True, help="The person whose face the model draws.")
+@click.option("--production", required=True, help="The production that may use it.")
+@click.option("--use", "uses", multiple=True, required=True, help="What for; may be repeated.")
+@click.option("--territory", default="worldwide", show_default=True, help="Where it is shown.")
+@click.option("--from", "valid_from", type=_DAY, required=True, help="First day.")
+@click.option("--until", "valid_until", type=_DAY, required=True, help="Last day.")
+@click.option("--contact", required=True, help="Where the rights holder is reached.")
+def release_new(
+    model: Path, output: Path, valid_from: datetime, valid_until: datetime, **terms: Any
+) -> int:
+    """Draft a release of MODEL for its rights holder to read and sign."""
+    from semblance import release as releases
+    from semblance.model import sha256_of
+
+    drafted = releases.Release(
+        id=releases.new_id(),
+        valid_from=valid_from.date(),
+        valid_until=valid_until.date(),
+        model_sha256=sha256_of(model),
+        **terms,
+    )
+    releases.save_new(output, releases.draft(drafted))
+    click.echo(f"{output}\nNext: semblance release sign {shlex.quote(str(output))} --key KEY.pem")
+    return DONE
+
+
+@release.command("sign")
+@click.argument("draft", type=FILE)
+@click.option("--key", type=FILE, required=True, help="The rights holder's private key (.pem).")
+@click.option("-o", "--output", type=FILE, required=True,
+              help="The release; beside its model as MODEL.release.json it is found by itself.")
+def release_sign(draft: Path, key: Path, output: Path) -> int:
+    """Sign DRAFT: from then on not one byte of it may change."""
+    from semblance import release as releases
+
+    signed = releases.sign(releases.read_draft(draft), releases.load_private_key(key))
+    releases.save_new(output, signed)
+    click.echo(str(output))
+    return DONE
+
+
+@release.command("verify")
+@click.argument("model", type=click.Path(path_type=Path, exists=True, dir_okay=False))
+@click.option("--release", "path", type=FILE, help="By default the one beside the model.")
+@click.option("--trust", type=click.Path(path_type=Path, exists=True), multiple=True,
+              help="Public keys (*.pub) that may release, or a folder of them.")
+@click.option("--production", metavar="NAME", help="The production in work.")
+@click.option("--on", "day", type=_DAY, help="The day to judge by; today by default.")
+@_JSON
+def release_verify(
+    model: Path,
+    path: Path | None,
+    trust: tuple[Path, ...],
+    production: str | None,
+    day: datetime | None,
+    as_json: bool,
+) -> int:
+    """Check whether MODEL may be used; exit code 1 where it may not."""
+    from semblance import release as releases
+    from semblance.model import sha256_of
+
+    verdict = releases.verify(
+        path or releases.default_release_path(model),
+        sha256_of(model),
+        day.date() if day else date.today(),
+        production,
+        (*trust, *releases.default_trust_paths()),
+    )
+    if as_json:
+        _print_json(asdict(verdict))
+    else:
+        click.echo(f"{'valid' if verdict.valid else 'not valid'}: {verdict.reason}")
+    return DONE if verdict.valid else FAILED
+
+
+@release.command("show")
+@click.argument("path", type=FILE)
+@_JSON
+def release_show(path: Path, as_json: bool) -> int:
+    """Show the terms of a release or a draft, without checking its signature."""
+    from semblance import release as releases
+    from semblance.info import listing
+
+    terms = releases.read_draft(path).to_json()
+    if as_json:
+        _print_json(terms)
+    else:
+        click.echo(listing(terms))
+    return DONE
 
 
 # --- the terminal ----------------------------------------------------------------------------
+
+
+def _print_json(values: Mapping[str, Any]) -> None:
+    click.echo(json.dumps(values, indent=2))
 
 
 def _complain(text: str) -> None:
@@ -459,8 +790,8 @@ _LOG_SECONDS = 30.0
 
 
 @contextmanager
-def _progress(what: str, total: int) -> Iterator[Callable[[int, str], None]]:
-    """Yield what is told (steps done, a word on them): a bar on a terminal, else a line at times."""
+def _progress(what: str, total: int | None) -> Iterator[Callable[[int, str], None]]:
+    """Yield what hears of steps done, with a few words: a bar on a terminal, else some lines."""
     if not sys.stderr.isatty():
         last = time.monotonic()
 
@@ -468,14 +799,15 @@ def _progress(what: str, total: int) -> Iterator[Callable[[int, str], None]]:
             nonlocal last
             if time.monotonic() - last >= _LOG_SECONDS:
                 last = time.monotonic()
-                _complain(f"{what} {done}/{total}  {words}")
+                _complain(f"{what} {done}{f'/{total}' if total else ''}  {words}")
 
         yield log
         return
     from rich.console import Console
     from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn
 
-    columns = (TextColumn(what), BarColumn(), MofNCompleteColumn(), TextColumn("{task.description}"))
+    words = TextColumn("{task.description}")
+    columns = (TextColumn(what), BarColumn(), MofNCompleteColumn(), words)
     with Progress(*columns, console=Console(stderr=True), transient=True) as bar:
         task = bar.add_task("", total=total)
         yield lambda done, words: bar.update(task, completed=done, description=words)

@@ -70,7 +70,7 @@ class Crop:
     Parameters
     ----------
     pixels : (size, size, 3) float32 array
-        Working encoding; may leave 0..1.
+        Working encoding, what a display would show of it: 0..1.
     matrix : (2, 3) float64 array
         Plate pixels to the canonical unit square.
     landmarks : (68, 2) float64 array

@@ -165,8 +165,7 @@ def occlusion(crop: Crop, inference: Inference, amount: float) -> Image:
     size = inference.own.shape[0]
     if amount <= 0.0:
         return np.zeros((size, size), np.float32)
-    seen = np.clip(crop.pixels, 0.0, 1.0)
-    difference = seen - inference.own
+    difference = crop.pixels - inference.own
     inside = inference.matte > 0.5
     if inside.any():  # what differs everywhere alike is light, not an object
         difference = difference - np.median(difference[inside], axis=0)
@@ -245,8 +244,8 @@ def _grow(matte: Image, pixels: float) -> Image:
 
 def _border(size: int) -> Image:
     """Return a mask of the square that falls to 0 at its border over 3 % of its side."""
-    position = (np.arange(size, dtype=np.float32) + 0.5) / size
-    ramp = np.clip(np.minimum(position, 1.0 - position) / 0.03 - 0.5 / (0.03 * size), 0.0, 1.0)
+    steps = np.arange(size, dtype=np.float32)
+    ramp = np.clip(np.minimum(steps, steps[::-1]) / (0.03 * size), 0.0, 1.0)
     return np.outer(ramp, ramp).astype(np.float32)
 
 

@@ -165,7 +165,7 @@ def _see(plate: Plate, face: Face, size: int, knobs: ColourKnobs, stops: float) 
     linear = _finite(colour.to_linear(picture, space))
     working = colour.encode(linear, exposure)
     crop = Crop(
-        align.to_crop(working, window, matrix, size),
+        np.clip(align.to_crop(np.clip(working, 0.0, 1.0), window, matrix, size), 0.0, 1.0),
         matrix,
         align.transform(face.landmarks, matrix),
     )
@@ -173,7 +173,7 @@ def _see(plate: Plate, face: Face, size: int, knobs: ColourKnobs, stops: float) 
 
 
 def _infer(network: Network, crop: Crop, knobs: InferKnobs) -> Inference:
-    return network.infer(np.clip(crop.pixels, 0.0, 1.0), knobs.identity_strength)
+    return network.infer(crop.pixels, knobs.identity_strength)
 
 
 def _matte(

@@ -8,9 +8,9 @@ carry both through untouched. All other marks are named ``semblance:…``. Attri
 within 31 characters, because longer ones need a flag that old readers refuse, and no value is
 empty, because OpenImageIO drops empty strings.
 
-Nothing here removes a mark that the plate brought: marks of an earlier pass and a source type that
-ours replaces are kept in ``semblance:history`` and ``semblance:plateSourceType``, and an XMP packet
-of the plate's stays as it is.
+Nothing here removes a mark that the plate brought: the marks of an earlier pass and a source type
+that ours replaces are kept in ``semblance:history``, and an XMP packet of the plate's stays as it
+is.
 
 Nothing depends on the time, the machine or the folder: equal renders carry equal marks.
 """
@@ -102,8 +102,8 @@ class Marks:
     frame : int
         The frame's number.
     history : tuple of mapping
-        Marks of earlier passes over the same frame, oldest first, by attribute name without
-        ``semblance:``.
+        What the plate said of itself before each pass, oldest first: its marks by attribute name
+        without ``semblance:``, and its source type where it was another.
     """
 
     source_type: str
@@ -145,13 +145,14 @@ def marks(
     version : str
         Semblance's version.
     plate : mapping
-        The plate's own attributes, so that its marks can be kept.
+        The plate's own attributes (`Plate.metadata`), so that its marks can be kept.
 
     Returns
     -------
     dict
         Attributes to be written over the plate's; strings, none empty, and one int.
     """
+    plate = _plain(plate)
     knobs = _json(_without_folders(knobs_changed))
     own: dict[str, str | int] = {
         "software": f"Semblance {version}",
@@ -169,13 +170,14 @@ def marks(
     history = _history(plate)
     if history:
         own["history"] = _json(history)
-    source_type = plate.get(_SOURCE_TYPE_NAME, SOURCE_TYPE)
-    if source_type != SOURCE_TYPE:
-        own["plateSourceType"] = str(source_type)
     written = {_SOURCE_TYPE_NAME: SOURCE_TYPE} | {_PREFIX + k: v for k, v in own.items()}
     if not any(name.lower() == "xmp" for name in plate):
         written["xmp"] = _XMP
-    return written
+    # File names may hold bytes that are no text; EXR strings are UTF-8.
+    return {
+        name: value.encode(errors="replace").decode() if isinstance(value, str) else value
+        for name, value in written.items()
+    }
 
 
 def read_marks(metadata: Mapping[str, Any]) -> Marks | None:
@@ -184,14 +186,16 @@ def read_marks(metadata: Mapping[str, Any]) -> Marks | None:
     Parameters
     ----------
     metadata : mapping
-        The attributes of an EXR header, by name. They come from anyone: what is malformed is
-        read as empty, and nothing raises.
+        The attributes of an EXR header, by name: plain values, or what holds one as ``.value``
+        as those of a plate do. They come from anyone: what is malformed is read as empty, and
+        nothing raises.
 
     Returns
     -------
     Marks or None
         What the frame says of itself. Attributes can be edited; they are labels, not proof.
     """
+    metadata = _plain(metadata)
     own = _own(metadata)
     if not own:
         return None
@@ -255,7 +259,11 @@ def burn_in(plate: Plate, text: str) -> Plate:
 
 
 def _json(value: Any) -> str:
-    return json.dumps(value, sort_keys=True, separators=(",", ":"), ensure_ascii=False)
+    return json.dumps(value, sort_keys=True, separators=(",", ":"))
+
+
+def _plain(metadata: Mapping[str, Any]) -> dict[str, Any]:
+    return {name: getattr(value, "value", value) for name, value in metadata.items()}
 
 
 def _parsed(text: str) -> Any:
@@ -290,10 +298,13 @@ def _past(metadata: Mapping[str, Any]) -> list[Mapping[str, Any]]:
 
 
 def _history(plate: Mapping[str, Any]) -> list[Mapping[str, Any]]:
-    """Return all marks of passes before this one: the plate's history and its own marks."""
-    own = {k: v for k, v in _own(plate).items() if k not in ("history", "plateSourceType")}
-    last = [{k: v if isinstance(v, int) else str(v) for k, v in own.items()}] if own else []
-    return [*_past(plate), *last]
+    """Return what the plate said of itself before this pass: its history and its present marks."""
+    last = {name: value for name, value in _own(plate).items() if name != "history"}
+    source_type = plate.get(_SOURCE_TYPE_NAME, SOURCE_TYPE)
+    if source_type != SOURCE_TYPE:
+        last[_SOURCE_TYPE_NAME] = source_type
+    plain = {name: v if isinstance(v, int) else str(v) for name, v in last.items()}
+    return [*_past(plate), plain] if plain else _past(plate)
 
 
 # --- slate -----------------------------------------------------------------------------------

@@ -8,21 +8,23 @@ from __future__ import annotations
 
 import os
 import tempfile
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, replace
 from pathlib import Path
-from typing import Any
+from typing import Any, Literal
 
 import cv2
 import numpy as np
 from numpy.typing import NDArray
 from PIL import Image, ImageDraw, ImageFont
 
-from semblance import align, colour, exr, pipeline
+from semblance import align, colour, exr, pipeline, provenance
 from semblance.errors import OutputError
-from semblance.face import Track
+from semblance.exr.sequence import compact
+from semblance.face import Face, Track
 from semblance.knobs import Knobs, ViewKnobs
 from semblance.plate import Plate, Window
+from semblance.track.smooth import smooth
 
 __all__ = ["MOST_ROWS", "contact_sheet", "qc_summary", "shot_sheet", "spread"]
 
@@ -111,15 +113,14 @@ def shot_sheet(
     *,
     track: Track,
     network: pipeline.Network,
-    knobs: Callable[[int], Knobs],
     frames: Sequence[int],
     truths: exr.Sequence | None = None,
     caption: str = "",
 ) -> None:
     """Write a contact sheet of a shot: plate, matte, patch, result and, where it is known, truth.
 
-    Matte and patch are rendered again, by the same pipeline and knobs; the result is read from its
-    files. All pictures show the same window, around the face in all of the frames, at the automatic
+    The result is read from its files; matte and patch are rendered again with the knobs that these
+    carry. All pictures show the same window, around the face in all of the frames, at the automatic
     exposure of the shot.
 
     Parameters
@@ -132,8 +133,6 @@ def shot_sheet(
         As the result was made with; also gives the exposure.
     network : Network
         The likeness.
-    knobs : callable
-        From a frame number to its knobs.
     frames : sequence of int
         One row each; see `spread`.
     caption : str
@@ -152,17 +151,27 @@ def shot_sheet(
     columns: dict[str, list[Picture]] = {"plate": [], "matte": [], "patch": [], "result": []}
     if truths is not None:
         columns["truth"] = []
-    window = _face_window(track, frames)
+    around = _face_window(track, frames)
     for frame in frames:
-        plate = exr.read_plate(plates.path(frame))
-        look = _Look(knobs(frame).colour.input_space, stops, window or plate.data_window)
+        plate, result = exr.read_plate(plates.path(frame)), exr.read_plate(results.path(frame))
+        made = provenance.read_marks(result.metadata)
+        knobs = Knobs.from_flat(made.knobs if made is not None else {})
+        face = smooth(track, knobs.track.smoothing).faces.get(frame)
+        look = _Look(knobs.colour.input_space, stops, around or plate.data_window)
+
+        def view(
+            name: Literal["matte", "patch"],
+            plate: Plate = plate,
+            face: Face | None = face,
+            knobs: Knobs = knobs,
+        ) -> Plate:
+            inside = replace(knobs, view=ViewKnobs(view=name))
+            return pipeline.render(plate, face, network, inside, stops=stops).plate
+
         columns["plate"].append(look.picture(plate))
-        for view in ("matte", "patch"):
-            inside = replace(knobs(frame), view=ViewKnobs(view=view))
-            shown = pipeline.render(plate, track.faces.get(frame), network, inside, stops=stops)
-            show = look.values if view == "matte" else look.picture
-            columns[view].append(show(shown.plate))
-        columns["result"].append(look.picture(exr.read_plate(results.path(frame))))
+        columns["matte"].append(look.values(view("matte")))
+        columns["patch"].append(look.picture(view("patch")))
+        columns["result"].append(look.picture(result))
         if truths is not None:
             columns["truth"].append(look.picture(exr.read_plate(truths.path(frame))))
     contact_sheet(columns, path, rows=[str(frame) for frame in frames], caption=caption)
@@ -189,29 +198,42 @@ def qc_summary(summary: Mapping[str, Any], scores: Mapping[str, Any] | None = No
     scores : mapping, optional
         What `semblance score` prints for the shot.
     """
-    frames, found = summary["frames"], summary["found"]
-    passed, failed = summary["passed"], summary["failed"]
-    lines = [f"frames    {len(frames)}, a face in {found}"]
-    if passed:
-        lines.append(f"passed    {_listed(passed)} without a face: the plate itself")
-    if failed:
-        lines.append(f"failed    {_listed([frame for frame, _ in failed])}")
-    return "\n".join(lines)
+    times = summary["milliseconds"]
+    spent = sum(stage["median"] for stage in times.values())
+    slowest = max(times, key=lambda name: times[name]["median"], default="")
+    lines = [
+        ("result", summary.get("output", "")),
+        ("frames", f"{summary['frames']} in {summary['seconds']:.1f} s"),
+        ("faces", f"in {summary['found']} of them"),
+        ("passed", _listed(summary["passed"], "without a face: the plate itself")),
+        ("failed", _listed(summary["failed"], "not written")),
+        ("compute", f"{summary['provider']}, {summary['peak_memory_mb']:.0f} MB at most"),
+        ("per frame", f"{spent:.0f} ms, most of it {slowest}" if times else ""),
+        ("release", summary.get("release", "")),
+        *(("note", note) for note in summary["notes"]),
+    ]
+    if scores is not None:
+        lines += [("score", _scored(scores["mean"]))]
+    return "\n".join(f"{name:<10}{text}" for name, text in lines if text)
 
 
-def _listed(frames: Sequence[int]) -> str:
-    """Return frame numbers as runs.
+def _scored(mean: Mapping[str, float | None]) -> str:
+    """Return the figures that say most, where they were taken."""
+    wanted = {
+        "psnr": "PSNR {:.2f} dB",
+        "plate_psnr": "plate's own {:.2f} dB",
+        "ssim": "SSIM {:.3f}",
+        "progress": "progress {:.2f}",
+        "flicker": "flicker {:.2f}",
+        "outside": "changed outside the matte {:.0f}",
+    }
+    there = ((text, mean.get(name)) for name, text in wanted.items())
+    return ", ".join(text.format(value) for text, value in there if value is not None)
 
-    >>> _listed([1, 2, 3, 7])
-    '1-3, 7'
-    """
-    runs: list[list[int]] = []
-    for frame in frames:
-        if runs and frame == runs[-1][1] + 1:
-            runs[-1][1] = frame
-        else:
-            runs.append([frame, frame])
-    return ", ".join(f"{a}-{b}" if b > a else f"{a}" for a, b in runs)
+
+def _listed(frames: Iterable[int | str], what: str) -> str:
+    text = compact(map(int, frames))
+    return f"{text} ({what})" if text else ""
 
 
 @dataclass(frozen=True)

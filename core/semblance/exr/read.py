@@ -252,6 +252,10 @@ def _check(path: Path, header: Header, part: Part) -> None:
                 f"{channel.sampling[1]} pixels, expected one on each",
                 "Write the frame again as RGB.",
             )
+        if not channel.name.isprintable():  # bytes that are no UTF-8 are held as surrogates
+            raise PlateError(
+                f"the channel name {channel.name!r} is not text", "Rename it in plain letters."
+            )
     window = part.data_window
     size = window.width * window.height * sum(item.dtype.itemsize for item in part.channels)
     if size > _LARGEST:
@@ -276,8 +280,7 @@ def _pixels(path: Path, header: Header, part: Part) -> Mapping[str, NDArray[Any]
         channels = {channel.name: channel for channel in part.channels}
         if set(names) != set(channels):
             raise PlateError(
-                f"the decoder finds channels {', '.join(names)}, the header "
-                f"{', '.join(channels)}",
+                f"the decoder finds channels {', '.join(names)}, the header {', '.join(channels)}",
                 "Write the frame again with plain channel names.",
             )
         found: dict[str, NDArray[Any]] = {}

@@ -157,6 +157,7 @@ class Trainer:
         strength = torch.rand(len(rows), generator=noise).to(self.device)
         wanted = code[rows].detach()
         face = batch.masks[rows, 1:2]
+        self.network.eval()  # made pictures must not move the running statistics
         with torch.autocast(self.device.type, torch.bfloat16):
             made = self.network.decode(wanted, strength)[:, :3]
             seen = made * face + batch.target[rows] * (1.0 - face)
@@ -168,7 +169,7 @@ class Trainer:
         keep = min(EMA, (1.0 + self.state.step) / (10.0 + self.state.step))
         newest, average = self.network.state_dict(), self.average.state_dict()
         torch._foreach_lerp_(list(average.values()), list(newest.values()), 1.0 - keep)
-        for name in ("code_mean", "code_variance", "code_seen"):
+        for name, _ in self.network.named_buffers():
             average[name].copy_(newest[name])
 
 

@@ -93,7 +93,14 @@ class Residual(nn.Module):
 
 
 class Encoder(nn.Module):
-    """Picture (n, 3, R, R) to raw code (n, z)."""
+    """Picture (n, 3, R, R) to raw code (n, z).
+
+    Features are centred by their running mean before the dense layer: most of each is the same in
+    all pictures, and a step of the optimiser along that part would move all codes far at once.
+    """
+
+    centre: Tensor
+    seen: Tensor
 
     def __init__(self, config: NetworkConfig) -> None:
         super().__init__()
@@ -109,13 +116,31 @@ class Encoder(nn.Module):
             before = channels
         self.body = nn.Sequential(*stages)
         self.dense = nn.Linear(before * GRID * GRID, config.code)
+        self.register_buffer("centre", torch.zeros(before * GRID * GRID))
+        self.register_buffer("seen", torch.zeros(()))
 
     def forward(self, image: Tensor) -> Tensor:
         h = self.body((image - 0.5) * 2.0)  # (n, c, 8, 8)
         h = h.flatten(1).float()  # the sum of squares must not be taken in half precision
+        if self.training:
+            h = self._centred(h)
+        h = h - self.centre
         h = h * torch.rsqrt(h.square().mean(dim=1, keepdim=True) + RMS_EPSILON)
         code: Tensor = self.dense(h)  # (n, z)
         return code.float()
+
+    def _centred(self, h: Tensor) -> Tensor:
+        """Follow the running mean; take the shared part out of the gradient."""
+        mean = h.mean(0)
+        with torch.no_grad():
+            self.seen += 1
+            self.centre.lerp_(mean, _momentum(self.seen))
+        return h - (mean - mean.detach())
+
+
+def _momentum(seen: Tensor) -> Tensor:
+    """Weight of the newest of `seen` observations: an even mean first, then a sliding one."""
+    return torch.clamp(1.0 / seen, min=SLOWEST_MOMENTUM)
 
 
 class Decoder(nn.Module):
@@ -174,7 +199,7 @@ class LikenessNet(nn.Module):
         mean = raw.mean(0)
         with torch.no_grad():
             self.code_seen[identity] += 1
-            momentum = torch.clamp(1.0 / self.code_seen[identity], min=SLOWEST_MOMENTUM)
+            momentum = _momentum(self.code_seen[identity])
             self.code_mean[identity].lerp_(mean, momentum)
             self.code_variance[identity].lerp_(raw.var(0), momentum)
         return raw - (mean - mean.detach())

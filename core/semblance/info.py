@@ -1,0 +1,163 @@
+"""What a file is: plain values that describe an EXR frame, a track, a model, a release, a faceset.
+
+Nothing is decoded that a header or a manifest can tell.
+"""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Callable, Mapping
+from pathlib import Path
+from typing import Any
+
+from semblance import exr, model, provenance, release
+from semblance.errors import InputError, frame_context
+from semblance.plate import Window
+from semblance.track.file import load_track
+
+__all__ = ["describe", "listing"]
+
+
+def describe(path: Path) -> dict[str, Any]:
+    """Describe a file or a folder.
+
+    Parameters
+    ----------
+    path : Path
+        An EXR frame, a track (JSON), a model (.onnx), a release (JSON), a faceset or a training
+        run (folders).
+
+    Returns
+    -------
+    dict
+        Plain values; `kind` says what it is.
+
+    Raises
+    ------
+    InputError
+        It does not exist, is none of these, or is damaged; a subclass where its kind is known.
+    """
+    with frame_context(None, path):
+        if path.is_dir():
+            return _folder(path)
+        if not path.exists():
+            raise InputError("the file does not exist", "Check the path.")
+        kinds: Mapping[str, Callable[[Path], dict[str, Any]]] = {
+            ".exr": _frame,
+            ".onnx": _model,
+            ".json": _document,
+        }
+        if path.suffix.lower() not in kinds:
+            raise InputError(
+                f"a {path.suffix or 'nameless kind of'} file is nothing that Semblance describes",
+                "Give an EXR frame, a track, a model, a release, a faceset or a run.",
+            )
+        return kinds[path.suffix.lower()](path)
+
+
+def listing(described: Mapping[str, Any], indent: str = "") -> str:
+    """Return plain values as lines of ``name  value`` for a person.
+
+    >>> print(listing({"kind": "track", "size": [960, 540], "made_by": {"tool": "hand"}}))
+    kind     track
+    size     960, 540
+    made_by
+      tool  hand
+    """
+    width = max((len(name) for name in described), default=0)
+    lines = []
+    for name, value in described.items():
+        if isinstance(value, Mapping):
+            lines += [f"{indent}{name}", listing(value, indent + "  ")] if value else []
+            continue
+        if isinstance(value, list):
+            value = ", ".join(map(str, value))
+        lines.append(f"{indent}{name:<{width}}  {value}".rstrip())
+    return "\n".join(lines)
+
+
+def _frame(path: Path) -> dict[str, Any]:
+    header = exr.read_header(path)
+    parts = {
+        part.name or f"part {part.index}": {
+            "channels": [f"{channel.name} ({channel.kind})" for channel in part.channels],
+            "data_window": _window(part.data_window),
+            "display_window": _window(part.display_window),
+            "pixel_aspect": part.pixel_aspect,
+            "compression": part.compression,
+            "storage": part.kind,
+        }
+        for part in header.parts
+    }
+    metadata = {name: item.value for name, item in header.parts[0].metadata.items()}
+    marks = provenance.read_marks(metadata)
+    described = {"kind": "exr", "bytes": header.size, "parts": parts}
+    if marks is not None:
+        described["semblance"] = {
+            "model": marks.model,
+            "model_sha256": marks.model_sha256,
+            "release": marks.release,
+            "release_check": marks.release_check,
+            "knobs": dict(marks.knobs),
+            "source_type": marks.source_type,
+        }
+    described["metadata"] = {name: str(item) for name, item in header.parts[0].metadata.items()}
+    return described
+
+
+def _window(window: Window) -> list[int]:
+    return [window.x0, window.y0, window.x1, window.y1]
+
+
+def _model(path: Path) -> dict[str, Any]:
+    manifest = model.read_manifest(path)
+    return {"kind": "model", "sha256": model.sha256_of(path), **manifest.to_json()}
+
+
+def _document(path: Path) -> dict[str, Any]:
+    form = str(_json(path).get("format", ""))
+    if form == "semblance-track":
+        return _track(path)
+    if form == "semblance-release":
+        return {"kind": "release", **release.read_draft(path).to_json()}
+    raise InputError(
+        f"its format is {form!r}; expected 'semblance-track' or 'semblance-release'",
+        "Give a track or a release.",
+    )
+
+
+def _track(path: Path) -> dict[str, Any]:
+    track = load_track(path)
+    scores = [face.score for face in track.faces.values()]
+    return {
+        "kind": "track",
+        "size": list(track.size),
+        "pixel_aspect": track.pixel_aspect,
+        "frames": len(track.frames),
+        "first": min(track.frames, default=None),
+        "last": max(track.frames, default=None),
+        "faces": len(track.faces),
+        "without_face": [frame for frame in track.frames if frame not in track.faces],
+        "lowest_score": min(scores, default=None),
+        "made_by": dict(track.made_by),
+    }
+
+
+def _folder(path: Path) -> dict[str, Any]:
+    if (path / "faceset.json").exists():
+        found = _json(path / "faceset.json")
+        faces = found.pop("faces", [])
+        return {"kind": "faceset", "faces": len(faces), **found}
+    if (path / "config.json").exists():
+        return {"kind": "run", **_json(path / "config.json")}
+    raise InputError("the folder is neither a faceset nor a training run", "Name a file in it.")
+
+
+def _json(path: Path) -> dict[str, Any]:
+    try:
+        found = json.loads(path.read_text(encoding="utf-8"))
+    except (OSError, ValueError) as error:
+        raise InputError(f"{path} can't be read as JSON: {error}", "Give another file.") from error
+    if not isinstance(found, dict):
+        raise InputError(f"{path} holds no JSON object", "Give another file.")
+    return found

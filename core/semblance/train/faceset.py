@@ -1,0 +1,427 @@
+"""From footage to a faceset: aligned, scored, deduplicated faces of one person with landmarks.
+
+A faceset is a folder::
+
+    faceset.json       the faces, see `build_faceset`
+    faces/000000.png   their crops, 16-bit RGB in the working encoding
+    contact.png        a look at them, by yaw from left to right, by pitch from top to bottom
+    progress.jsonl     what has been looked at, for a run that goes on after an interruption
+
+A crop is the canonical square (`semblance.align`) widened by `MARGIN` of its side on each side, so
+that training has room to move, turn and warp it: canonical u = x / size · (1 + 2·margin) − margin.
+Every face is exposed so that its mean linear luma is `semblance.colour.EXPOSURE_TARGET`.
+"""
+
+from __future__ import annotations
+
+import json
+import math
+import os
+import time
+from collections import Counter, deque
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from contextlib import contextmanager
+from dataclasses import asdict, dataclass, field
+from io import BytesIO
+from pathlib import Path
+from typing import Any, Final, TypeAlias
+
+import cv2
+import numpy as np
+from numpy.typing import NDArray
+from PIL import Image, ImageDraw, ImageFont
+
+from semblance.align import TEMPLATE_NAME, bounds, fit, to_crop, transform
+from semblance.colour import auto_stops, encode
+from semblance.errors import Cancelled, FootageError, OutputError, frame_context
+from semblance.plate import Window
+from semblance.track.analyse import face_luma, find_faces
+from semblance.track.head import head_pose
+from semblance.track.provider import Detection, FaceProvider
+from semblance.train.footage import Picture, open_footage
+
+__all__ = ["FORMAT", "MARGIN", "VERSION", "FacesetProgress", "FacesetSummary", "build_faceset"]
+
+FORMAT: Final = "semblance-faceset"
+VERSION: Final = 1
+MARGIN: Final = 0.125
+
+NEIGHBOURHOOD: Final = 64
+"""A face is compared with so many faces that were kept before it from the same footage."""
+
+CUT_OFF: Final = 0.15
+"""A face with a greater share of its landmarks outside the picture is cut off by the border."""
+
+GREY: Final = 0.006
+"""Chroma, working encoding, below which a face is monochrome; see `chroma`."""
+
+SHEET_COLUMNS, SHEET_ROWS, SHEET_FACE = 12, 10, 128
+
+Pixels: TypeAlias = NDArray[np.float32]
+Stored: TypeAlias = NDArray[np.uint16]
+Points: TypeAlias = NDArray[np.float64]
+Entry: TypeAlias = dict[str, Any]
+
+
+@dataclass(frozen=True)
+class FacesetProgress:
+    """How far a run is.
+
+    Parameters
+    ----------
+    done, total : int, int or None
+        Pictures looked at, those of an earlier run included, and all there are (None where a
+        movie does not say how long it is).
+    kept : int
+        Faces so far.
+    source, frame : str, int or None
+        The picture that was looked at last.
+    """
+
+    done: int
+    total: int | None
+    kept: int
+    source: str
+    frame: int | None
+
+
+@dataclass(frozen=True)
+class FacesetSummary:
+    """What a run has made.
+
+    Parameters
+    ----------
+    folder : Path
+        Where the faceset is.
+    faces : int
+        Faces in it.
+    monochrome : int
+        Those of them without colour.
+    pictures, resumed : int, int
+        Pictures looked at, and how many of them by an earlier run.
+    rejected : mapping of str to int
+        Faces and pictures that were left out, by reason.
+    seconds : float
+        Of this run.
+    """
+
+    folder: Path
+    faces: int
+    monochrome: int
+    pictures: int
+    resumed: int
+    rejected: Mapping[str, int]
+    seconds: float
+
+    def to_json(self) -> dict[str, Any]:
+        """Return the summary as JSON holds it."""
+        return {**asdict(self), "folder": str(self.folder), "rejected": dict(self.rejected)}
+
+
+def build_faceset(
+    footage: Sequence[Path | str],
+    out: Path,
+    provider: FaceProvider | None,
+    *,
+    landmarks: Path | None = None,
+    size: int = 320,
+    max_faces: int | None = None,
+    every: int = 1,
+    min_score: float = 0.5,
+    min_blur: float = 1.0,
+    duplicate_threshold: float = 0.02,
+    report: Callable[[FacesetProgress], None] = lambda progress: None,
+    cancel: Callable[[], bool] = lambda: False,
+) -> FacesetSummary:
+    """Make a faceset, or go on with one that was interrupted.
+
+    Every picture gives at most one face: its largest. What was looked at is written down as it
+    goes, so that the same call after an interruption does only what is left, to the same result;
+    footage that was added, changed or taken away in between is added, made again or taken away.
+
+    Parameters
+    ----------
+    footage : sequence of Path or str
+        As for `semblance.train.footage.open_footage`.
+    out : Path
+        The folder of the faceset; made if need be.
+    provider : FaceProvider or None
+        Finds the faces; may be None with `landmarks`.
+    landmarks : Path, optional
+        A JSON document ``{file name: {"landmarks": [[x, y] * 68]}}`` that takes the provider's
+        place for stills; a still that is not in it has no face.
+    size : int
+        Side of a crop in pixels, the margin included.
+    max_faces : int, optional
+        Stop when so many faces are kept.
+    every : int
+        Look at each so-many-th picture of each piece of footage.
+    min_score : float
+        Least score of a face, 0..1.
+    min_blur : float
+        Least sharpness, see `sharpness`.
+    duplicate_threshold : float
+        Least difference to the `NEIGHBOURHOOD` faces before it, see `difference`; 0 keeps all.
+    report : callable
+        Called after each picture.
+    cancel : callable
+        Asked before each picture; true stops the work.
+
+    Returns
+    -------
+    FacesetSummary
+
+    Raises
+    ------
+    FootageError
+        Footage can't be read (names the file), or holds not one usable face; or the folder holds
+        the faces of other settings.
+    OutputError
+        The folder can't be written to, or holds something else.
+    Cancelled
+        `cancel` said so; the same call goes on from there.
+
+    Notes
+    -----
+    ``faceset.json`` holds ``format``, ``version``, ``template``, ``size``, ``margin``, ``faces``
+    and ``rejected``. Of each face: ``file``; ``source`` and ``frame``, where it comes from;
+    ``landmarks``, 68 points in crop pixels, pixel centres at +0.5, y down; ``yaw``, ``pitch``,
+    ``roll`` in degrees; ``score``, 0..1; ``blur``, its sharpness (`sharpness`; higher is
+    sharper); ``monochrome``; and ``exposure``, the stops that were applied.
+    """
+    start = time.monotonic()
+    judge = _Judge(_finder(provider, landmarks), size, min_score, min_blur, duplicate_threshold)
+    pieces = [open_footage(piece, every) for piece in footage]
+    with _writing_to(out), Journal.open(out, judge.settings()) as journal:
+        looked, resumed = _look_through(pieces, judge, journal, max_faces, report, cancel)
+        rejected = Counter(reason for one in looked for reason in one.rejected)
+        entries = [one.entry for one in looked if one.entry is not None]
+        if not entries:
+            raise FootageError(
+                f"not one usable face in {', '.join(piece.name for piece in pieces) or 'nothing'} "
+                f"({len(looked)} pictures; {counted(rejected)})",
+                "Give footage that shows the face larger, or lower the limit that it fails.",
+            )
+        _finish(out, size, entries, rejected)
+    return FacesetSummary(
+        folder=out,
+        faces=len(entries),
+        monochrome=sum(entry["monochrome"] for entry in entries),
+        pictures=len(looked),
+        resumed=resumed,
+        rejected=dict(sorted(rejected.items())),
+        seconds=time.monotonic() - start,
+    )
+
+
+def _look_through(
+    pieces: Sequence[Footage],
+    judge: _Judge,
+    journal: Journal,
+    max_faces: int | None,
+    report: Callable[[FacesetProgress], None],
+    cancel: Callable[[], bool],
+) -> tuple[list[Looked], int]:
+    """Look at every picture that no earlier run has looked at; return all, and how many were."""
+    counts = [piece.count for piece in pieces]
+    total = None if None in counts else sum(count or 0 for count in counts)
+    looked: dict[str, Looked] = {}
+    kept = resumed = 0
+    for piece in pieces:
+        neighbours: deque[Descriptor] = deque(maxlen=NEIGHBOURHOOD)
+        for picture in piece.pictures():
+            if max_faces is not None and kept >= max_faces:
+                break
+            if cancel():
+                raise Cancelled("making the faceset was cancelled; the same call goes on", "")
+            if picture.stamp in looked:
+                continue  # the same footage was named twice
+            known = journal.known(picture.stamp)
+            if known is None:
+                found = judge.look(picture, neighbours)
+                known = journal.add(picture.stamp, found.rejected, found.entry, found.crop)
+            else:
+                resumed += 1
+            looked[picture.stamp] = known
+            if known.entry is not None:
+                kept += 1
+                # From the stored crop, so that a run that goes on compares as one that never ended.
+                crop = read_crop(journal.folder / known.entry["file"])
+                neighbours.append(describe(crop, np.array(known.entry["landmarks"])))
+            report(FacesetProgress(len(looked), total, kept, picture.source, picture.frame))
+    return list(looked.values()), resumed
+
+
+# -------------------------------------------------------------------------------------- finding
+
+
+@dataclass(frozen=True)
+class _Finder:
+    """Where landmarks come from: a name for the record, and all faces of a picture."""
+
+    name: str
+    find: Callable[[Picture, Pixels, float], tuple[Detection, ...]]
+
+
+def _finder(provider: FaceProvider | None, landmarks: Path | None) -> _Finder:
+    if landmarks is not None:
+        known = _read_landmarks(landmarks)
+
+        def look_up(picture: Picture, linear: Pixels, aspect: float) -> tuple[Detection, ...]:
+            points = known.get(picture.source.rpartition("/")[2])
+            return () if points is None else (Detection(1.0, points),)
+
+        return _Finder("imported", look_up)
+    if provider is None:
+        raise FootageError("faces are found by a provider or imported, and neither was given", "")
+    held = provider
+
+    def find(picture: Picture, linear: Pixels, aspect: float) -> tuple[Detection, ...]:
+        return find_faces(linear, aspect, held)
+
+    return _Finder(held.name, find)
+
+
+def _read_landmarks(path: Path) -> dict[str, NDArray[np.float32]]:
+    """Return landmarks (68, 2) by file name."""
+    try:
+        document = json.loads(path.read_text("utf-8"))
+        found = {
+            str(name): np.array(entry["landmarks"], np.float32) for name, entry in document.items()
+        }
+    except OSError as error:
+        raise FootageError(
+            f"the landmarks {path} can't be read: {error.strerror}", "Check the file."
+        ) from error
+    except (ValueError, TypeError, KeyError, AttributeError) as error:
+        raise FootageError(
+            f'{path} holds no landmarks; expected {{"FILE": {{"landmarks": [[x, y], …]}}}}',
+            "Check the file.",
+        ) from error
+    for name, points in found.items():
+        if points.shape != (68, 2) or not np.isfinite(points).all():
+            raise FootageError(
+                f"{path}: {name}: expected 68 finite landmarks, found an array of {points.shape}",
+                "Mend the entry or take it out.",
+            )
+    return found
+
+
+# -------------------------------------------------------------------------------------- judging
+
+
+@dataclass(frozen=True)
+class _Found:
+    """What a picture gave: a crop and its entry (no file yet), or neither, and what it did not."""
+
+    rejected: tuple[str, ...] = ()
+    crop: Stored | None = None
+    entry: Entry = field(default_factory=dict)
+
+
+@dataclass(frozen=True)
+class _Judge:
+    """Looks at pictures and says whether their face is fit for the faceset."""
+
+    finder: _Finder
+    size: int
+    min_score: float
+    min_blur: float
+    duplicate_threshold: float
+
+    def look(self, picture: Picture, neighbours: Sequence[Descriptor]) -> _Found:
+        """Return the face of a picture, or why there is none."""
+        with frame_context(picture.frame, picture.source):
+            linear, aspect = picture.read()
+            detections = self.finder.find(picture, linear, aspect)
+        if not detections:
+            return _Found(("no face",))
+        largest = max(detections, key=lambda one: float(np.ptp(one.landmarks, axis=0).sum()))
+        others = ("other face",) * (len(detections) - 1)
+        if largest.score < self.min_score:
+            return _Found(("low score", *others))
+        landmarks = np.asarray(largest.landmarks, np.float64)
+        height, width = linear.shape[:2]
+        outside = ((landmarks < 0.0) | (landmarks > (width, height))).any(1).mean()
+        level = face_luma(linear, landmarks)
+        if outside > CUT_OFF or level is None:
+            return _Found(("cut off", *others))
+        if level <= 0.0 or not math.isfinite(level):
+            return _Found(("black", *others))
+        stops = auto_stops([level])
+        crop, points = _canonical(linear, landmarks, aspect, stops, self.size)
+        blur = sharpness(crop, points)
+        if blur < self.min_blur:
+            return _Found(("blurred", *others))
+        stored = np.round(np.clip(crop, 0.0, 1.0) * 65535.0).astype(np.uint16)
+        points = np.round(points, 3)
+        descriptor = describe(stored, points)
+        if any(difference(descriptor, one) < self.duplicate_threshold for one in neighbours):
+            return _Found(("duplicate", *others))
+        yaw, pitch, roll = head_pose(landmarks * (aspect, 1.0))
+        entry = {
+            "source": picture.source,
+            "frame": picture.frame,
+            "landmarks": points.tolist(),
+            "yaw": round(yaw, 2),
+            "pitch": round(pitch, 2),
+            "roll": round(roll, 2),
+            "score": round(float(largest.score), 4),
+            "blur": round(blur, 2),
+            "monochrome": chroma(crop) < GREY,
+            "exposure": round(stops, 4),
+        }
+        return _Found(others, stored, entry)
+
+
+def _canonical(
+    linear: Pixels, landmarks: Points, aspect: float, stops: float, size: int
+) -> tuple[Pixels, Points]:
+    """Return the widened canonical crop in the working encoding, and the landmarks in its pixels."""
+    matrix = fit(landmarks, aspect) / (1.0 + 2.0 * MARGIN)
+    matrix[:, 2] += MARGIN / (1.0 + 2.0 * MARGIN)
+    whole = Window(0, 0, linear.shape[1], linear.shape[0])
+    # Only what the crop and its prefilter see is encoded.
+    reach = math.ceil(4.0 / (size * math.sqrt(abs(np.linalg.det(matrix[:, :2]))))) + 4
+    window = bounds(matrix, whole).grown(reach).intersection(whole)
+    encoded = encode(np.ascontiguousarray(linear[window.slices(whole)]), stops)
+    crop = to_crop(encoded, window, matrix, size)
+    return crop, transform(landmarks, matrix) * size
+
+
+# -------------------------------------------------------------------------------------- writing
+
+
+@contextmanager
+def _writing_to(out: Path) -> Iterator[None]:
+    """Say which folder can't be written to."""
+    try:
+        yield
+    except OSError as error:
+        raise OutputError(
+            f"the faceset can't be written to {out}: {error.strerror or error}",
+            "Give a folder that is writable, on a disk with room.",
+        ) from error
+
+
+def _finish(out: Path, size: int, entries: Sequence[Entry], rejected: Mapping[str, int]) -> None:
+    """Write the contact sheet and the listing, and delete crops that are in neither."""
+    head = {
+        "format": FORMAT,
+        "version": VERSION,
+        "template": TEMPLATE_NAME,
+        "size": size,
+        "margin": MARGIN,
+    }
+    lines = ",\n".join(f"    {_dump(entry)}" for entry in entries)
+    text = "{\n" + "".join(f"  {_dump(key)}: {_dump(value)},\n" for key, value in head.items())
+    text += f'  "faces": [\n{lines}\n  ],\n'
+    text += f'  "rejected": {_dump(dict(sorted(rejected.items())))}\n}}\n'
+    sheet = BytesIO()
+    _contact_sheet(out, entries, rejected).save(sheet, "png")
+    write_whole(out / "contact.png", sheet.getvalue())
+    write_whole(out / "faceset.json", text.encode())
+    listed = {entry["file"] for entry in entries}
+    for path in (out / "faces").glob("*.png"):
+        if f"faces/{path.name}" not in listed:
+            path.unlink()

@@ -1,0 +1,147 @@
+"""What a run over footage has looked at, written down as it goes, so that it can go on.
+
+One line of JSON a picture, behind a line with the settings. A crop is on disk before its line is,
+so that an interruption costs at most the picture in work.
+"""
+
+from __future__ import annotations
+
+import json
+import os
+from collections.abc import Iterator, Mapping
+from dataclasses import asdict, dataclass
+from pathlib import Path
+from typing import Any, Final, TypeAlias
+
+import cv2
+import numpy as np
+from numpy.typing import NDArray
+
+from semblance.errors import FootageError, OutputError
+
+__all__ = ["Journal", "Looked", "read_crop", "write_whole"]
+
+Entry: TypeAlias = dict[str, Any]
+Stored: TypeAlias = NDArray[np.uint16]
+
+FORMAT: Final = "semblance-faceset-progress"
+VERSION: Final = 1
+
+
+@dataclass(frozen=True)
+class Looked:
+    """A picture that has been looked at: what it was rejected for, and its face if it has one."""
+
+    stamp: str
+    rejected: tuple[str, ...]
+    entry: Entry | None
+
+
+class Journal:
+    """What has been looked at, one line a picture; a crop is written before its line."""
+
+    def __init__(self, folder: Path, known: dict[str, Looked]) -> None:
+        self._folder = folder
+        self._known = known
+        numbers = [int(one.entry["file"][6:-4]) for one in known.values() if one.entry is not None]
+        self._next = max(numbers, default=-1) + 1
+        self._stream = (folder / "progress.jsonl").open("a", encoding="utf-8")
+
+    @classmethod
+    def open(cls, folder: Path, settings: Mapping[str, Any]) -> Journal:
+        """Begin a journal, or go on with the one in the folder, if it has the same settings."""
+        (folder / "faces").mkdir(parents=True, exist_ok=True)
+        path = folder / "progress.jsonl"
+        head = {"format": FORMAT, "version": VERSION, "settings": dict(settings)}
+        known: dict[str, Looked] = {}
+        if path.exists():
+            lines = _lines(path)
+            _check_settings(folder, next(lines, None), head)
+            for line in lines:
+                looked = Looked(line["stamp"], tuple(line["rejected"]), line["entry"])
+                if looked.entry is None or (folder / looked.entry["file"]).is_file():
+                    known[looked.stamp] = looked
+        elif (folder / "faceset.json").exists() or any((folder / "faces").iterdir()):
+            raise OutputError(
+                f"{folder} holds faces that this command did not make, and would be overwritten",
+                "Give another folder.",
+            )
+        # Without the torn last line that an interruption leaves.
+        text = "".join(f"{_dump(line)}\n" for line in (head, *map(asdict, known.values())))
+        write_whole(path, text.encode())
+        return cls(folder, known)
+
+    def __enter__(self) -> Journal:
+        return self
+
+    def __exit__(self, *_: object) -> None:
+        self._stream.close()
+
+    def known(self, picture: Picture) -> Looked | None:
+        """Return what an earlier run has found in a picture."""
+        return self._known.get(picture.stamp)
+
+    def add(self, picture: Picture, found: _Found) -> Looked:
+        """Keep what a picture gave."""
+        entry: Entry | None = None
+        if found.crop is not None:
+            entry = {"file": f"faces/{self._next:06d}.png", **found.entry}
+            done, data = cv2.imencode(".png", found.crop[..., ::-1])
+            if not done:
+                raise OutputError("a crop can't be encoded as PNG", "")
+            write_whole(self._folder / entry["file"], data.tobytes())
+            self._next += 1
+        looked = Looked(picture.stamp, found.rejected, entry)
+        self._stream.write(f"{_dump(asdict(looked))}\n")
+        self._stream.flush()
+        self._known[picture.stamp] = looked
+        return looked
+
+    def descriptor(self, looked: Looked) -> Descriptor:
+        """Return the descriptor of a kept face from its stored crop."""
+        assert looked.entry is not None
+        crop = read_crop(self._folder / looked.entry["file"])
+        return describe(crop, np.array(looked.entry["landmarks"], np.float64))
+
+
+def _lines(path: Path) -> Iterator[Any]:
+    """Yield the lines of a journal up to a torn one."""
+    with path.open(encoding="utf-8") as stream:
+        for line in stream:
+            try:
+                yield json.loads(line)
+            except ValueError:
+                return
+
+
+def _check_settings(folder: Path, found: Any, head: Mapping[str, Any]) -> None:
+    before = found.get("settings", {}) if isinstance(found, dict) else {}
+    now = head["settings"]
+    differing = [key for key in now if before.get(key) != now[key]]
+    if differing:
+        key = differing[0]
+        raise FootageError(
+            f"the faceset {folder} was begun with {key} {before.get(key)!r}, not {now[key]!r}",
+            "Give another folder, or the settings it was begun with.",
+        )
+
+
+def read_crop(path: Path) -> Stored:
+    crop = cv2.imdecode(np.fromfile(path, np.uint8), cv2.IMREAD_UNCHANGED)
+    if crop is None or crop.dtype != np.uint16:
+        raise OutputError(f"the crop {path} can't be read again", "Delete it and run again.")
+    return np.ascontiguousarray(crop[..., ::-1])
+
+
+def _dump(value: Any) -> str:
+    return json.dumps(value, ensure_ascii=False, allow_nan=False)
+
+
+def write_whole(path: Path, data: bytes) -> None:
+    """Write a temporary file beside `path` and rename it."""
+    temporary = path.with_name(f".{path.name}.{os.getpid()}.tmp")
+    try:
+        temporary.write_bytes(data)
+        temporary.replace(path)
+    finally:
+        temporary.unlink(missing_ok=True)

@@ -1,0 +1,207 @@
+from __future__ import annotations
+
+from dataclasses import replace
+
+import numpy as np
+import pytest
+from conftest import Painter, a_face, a_plate
+from hypothesis import given, settings
+from hypothesis import strategies as st
+
+from semblance import colour, pipeline
+from semblance.errors import Cancelled
+from semblance.face import Roto
+from semblance.knobs import Knobs
+from semblance.plate import Plate, Window
+
+WINDOWS = {
+    "full": Window(0, 0, 120, 90),
+    "overscan": Window(-10, -6, 130, 96),
+    "cropped": Window(30, 20, 100, 80),
+    "face partly outside": Window(60, 0, 120, 90),
+}
+MODES = ["over", "multiband", "poisson"]
+
+
+def knobs(**values: object) -> Knobs:
+    return Knobs.from_flat(values)
+
+
+def render(plate: Plate, network: Painter | None = None, **values: object) -> pipeline.Result:
+    return pipeline.render(plate, a_face(), network or Painter(), knobs(**values))
+
+
+def same_bits(a: Plate, b: Plate, where: np.ndarray | None = None) -> bool:
+    inside = np.ones(next(iter(a.channels.values())).shape, bool) if where is None else where
+    return all(
+        a.channels[name][inside].tobytes() == b.channels[name][inside].tobytes()
+        for name in a.channels
+    )
+
+
+def matte_of(plate: Plate, **values: object) -> np.ndarray:
+    return render(plate, view="matte", **values).plate.channels["R"].astype(np.float32)
+
+
+@pytest.mark.parametrize("window", WINDOWS.values(), ids=WINDOWS)
+@pytest.mark.parametrize("mode", MODES)
+def test_outside_the_matte_every_bit_is_the_plate(window: Window, mode: str) -> None:
+    plate = a_plate(window)
+    result = render(plate, blend_mode=mode).plate
+    matte = matte_of(plate, blend_mode=mode)
+    assert (matte > 0.0).any()
+    assert (matte == 0.0).any()
+    assert same_bits(result, plate, where=matte == 0.0)
+    assert not same_bits(result, plate)
+
+
+@settings(max_examples=25, deadline=None)
+@given(
+    x=st.floats(-40.0, 160.0),
+    y=st.floats(-40.0, 130.0),
+    width=st.floats(10.0, 200.0),
+    roll=st.floats(-180.0, 180.0),
+    feather=st.floats(0.0, 25.0),
+    grow=st.floats(-25.0, 25.0),
+)
+def test_wherever_the_face_is_the_plate_outside_the_matte_is_the_plate(
+    x: float, y: float, width: float, roll: float, feather: float, grow: float
+) -> None:
+    plate, face = a_plate(), a_face((x, y), width, roll)
+    chosen = {"mask_feather": feather, "mask_grow": grow}
+    result = pipeline.render(plate, face, Painter(), knobs(**chosen)).plate
+    matte = pipeline.render(plate, face, Painter(), knobs(view="matte", **chosen)).plate
+    assert same_bits(result, plate, where=matte.channels["R"] == 0.0)
+
+
+def test_strength_0_is_the_plate_to_the_last_bit() -> None:
+    plate = a_plate()
+    assert same_bits(render(plate, identity_strength=0.0).plate, plate)
+
+
+def test_mix_0_is_the_plate_to_the_last_bit() -> None:
+    plate = a_plate()
+    assert same_bits(render(plate, mix=0.0).plate, plate)
+
+
+def test_no_face_passes_the_plate_through() -> None:
+    plate = a_plate()
+    result = pipeline.render(plate, None, Painter(), Knobs())
+    assert result.plate is plate
+    assert not result.statistics.found
+
+
+def test_a_face_outside_the_data_window_passes_the_plate_through() -> None:
+    plate = a_plate(Window(0, 0, 20, 20))
+    result = render(plate)
+    assert result.plate is plate
+    assert not result.statistics.found
+
+
+def test_a_network_that_returns_its_input_is_not_seen() -> None:
+    """No truncation and no clamp: the mean stays within a hundredth of an 8-bit code."""
+    plate = a_plate(highlight=0.0)
+    result = render(plate, Painter(change=0.0)).plate
+    inside = matte_of(plate) > 0.5
+    change = colour.encode(result.picture()) - colour.encode(plate.picture())
+    assert abs(255.0 * change[inside].mean()) < 0.01
+
+
+def test_a_highlight_of_50_on_the_cheek_comes_back_as_bright() -> None:
+    result = render(a_plate(highlight=50.0)).plate
+    assert result.picture()[44:47, 63:66] == pytest.approx(50.0, rel=0.02)
+
+
+def test_strength_moves_the_face_steadily() -> None:
+    plate = a_plate(highlight=0.0)
+    inside = matte_of(plate) > 0.9
+    red = [
+        render(plate, identity_strength=a).plate.picture()[inside][:, 0].mean()
+        for a in (0.0, 0.25, 0.5, 0.75, 1.0)
+    ]
+    assert (np.diff(red) > 0.005).all()
+
+
+def test_every_other_channel_travels_untouched() -> None:
+    plate = a_plate()
+    result = render(plate).plate
+    assert list(result.channels) == list(plate.channels)
+    assert result.channels["id"] is plate.channels["id"]
+    assert result.channels["R"].dtype == np.float16
+
+
+def test_what_is_not_a_number_stays_where_it_is() -> None:
+    plate = a_plate()
+    for name in "RGB":
+        plate.channels[name][5, 5] = np.nan
+        plate.channels[name][45, 50] = np.inf
+        plate.channels[name][40, 55] = np.nan
+    result = render(plate).plate
+    assert np.isnan(result.channels["R"][5, 5])
+    unusual = ~np.isfinite(result.picture()).all(axis=2)
+    assert unusual.sum() == 1
+
+
+def test_a_premultiplied_plate_is_blended_without_its_alpha() -> None:
+    plain = a_plate()
+    alpha = np.full(plain.channels["R"].shape, 0.5, np.float16)
+    halved = {name: plain.channels[name] * np.float16(0.5) for name in "RGB"}
+    plate = Plate({**halved, "A": alpha}, plain.data_window, plain.display_window, alpha="A")
+    result = render(plate).plate
+    expected = render(plain).plate
+    assert result.picture() * 2.0 == pytest.approx(expected.picture(), rel=5e-3, abs=2e-3)
+    assert result.channels["A"] is alpha
+
+
+def test_an_anamorphic_plate_gets_the_same_face() -> None:
+    """Squeezed by two, the matte covers half the columns at the same heights."""
+    wide = a_plate()
+    face = a_face()
+    squeezed = replace(
+        wide,
+        channels={name: pixels[:, ::2] for name, pixels in wide.channels.items()},
+        data_window=Window(0, 0, 60, 90),
+        display_window=Window(0, 0, 60, 90),
+        pixel_aspect=2.0,
+    )
+    narrow = replace(face, landmarks=face.landmarks / (2.0, 1.0))
+    shown = knobs(view="matte")
+    full = pipeline.render(wide, face, Painter(), shown).plate.channels["R"]
+    half = pipeline.render(squeezed, narrow, Painter(), shown).plate.channels["R"]
+    averaged = (full[:, ::2].astype(np.float32) + full[:, 1::2]) / 2.0
+    assert np.abs(half - averaged).max() < 0.05
+
+
+def test_exposure_is_undone_after_the_network() -> None:
+    """The network sees another exposure; the plate, and a face that changes nothing, keep theirs."""
+    plate, still = a_plate(), Painter(change=0.0)
+    reference = render(plate, still).plate.picture()
+    for stops in (-3.0, 3.0):
+        moved = render(plate, still, exposure=stops).plate.picture()
+        assert np.median(np.abs(moved / reference - 1.0)) < 5e-3
+
+
+def test_a_roto_holds_out_what_it_does_not_draw() -> None:
+    plate = a_plate()
+    drawn = np.zeros((90, 120), np.float32)
+    drawn[:, :60] = 1.0
+    roto = Roto(drawn, Window(0, 0, 120, 90))
+    result = pipeline.render(plate, a_face(), Painter(), Knobs(), roto=roto).plate
+    right = np.zeros((90, 120), bool)
+    right[:, 60:] = True
+    assert same_bits(result, plate, where=right)
+    assert not same_bits(result, plate)
+
+
+@pytest.mark.parametrize("view", ["patch", "matte", "difference", "landmarks", "canonical"])
+def test_a_view_shows_something_and_keeps_the_windows(view: str) -> None:
+    plate = a_plate(WINDOWS["overscan"])
+    shown = render(plate, view=view).plate
+    assert shown.data_window == plate.data_window
+    assert not same_bits(shown, plate)
+    assert np.ptp(shown.picture()) > 0.05
+
+
+def test_cancelling_stops_between_stages() -> None:
+    with pytest.raises(Cancelled):
+        pipeline.render(a_plate(), a_face(), Painter(), Knobs(), cancel=lambda: True)
