@@ -27,6 +27,9 @@ def studio() -> Path:
     return STUDIO
 
 
+WHOLE = Window(0, 0, 120, 90)
+
+
 class Painter:
     """A network that runs: it lifts red by the strength, and sees a soft disc as the face."""
 
@@ -54,9 +57,7 @@ def a_face(
     return Face(points, luma=0.12)
 
 
-def a_plate(
-    window: Window = Window(0, 0, 120, 90), *, highlight: float = 50.0, seed: int = 1
-) -> Plate:
+def a_plate(window: Window = WHOLE, *, highlight: float = 50.0, seed: int = 1) -> Plate:
     """Skin-like values under a gradient with grain, half float, with a highlight far above 1."""
     random = np.random.default_rng(seed)
     y, x = np.mgrid[window.y0 : window.y1, window.x0 : window.x1].astype(np.float32)
@@ -67,4 +68,4 @@ def a_plate(
         picture[(x > 62) & (x < 66) & (y > 43) & (y < 47)] = highlight
     channels = {name: picture[..., i].astype(np.float16) for i, name in enumerate("RGB")}
     channels["id"] = random.integers(0, 2**32, y.shape, dtype=np.uint32)
-    return Plate(channels, window, Window(0, 0, 120, 90))
+    return Plate(channels, window, WHOLE)

@@ -39,7 +39,7 @@ ALL_KNOBS = st.builds(
 
 @given(ALL_KNOBS)
 def test_at_strength_0_the_face_is_the_plate_whatever_the_network_draws(knobs: BlendKnobs) -> None:
-    """The network's error on the performer, light and rest, comes off again to the last bit but one."""
+    """The network's error on the performer, light and rest, comes off again."""
     own = noise(1)
     change = blend.match(crop(noise(2)), Inference(own, disc(), own), disc(), 0.0, knobs)
     assert np.abs(change).max() < 1e-6

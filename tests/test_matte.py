@@ -89,7 +89,7 @@ def test_a_hull_moves_with_its_landmarks_by_less_than_a_pixel() -> None:
     """A hull drawn on whole pixels would jump; a quarter of a pixel must show as a quarter."""
 
     def centre(shift: float) -> float:
-        mask = matte.hull_mask(align.TEMPLATE + (shift / SIZE, 0.0), SIZE)
+        mask = matte.hull_mask(align.TEMPLATE + np.array([shift / SIZE, 0.0]), SIZE)
         return float((mask.sum(axis=0) * np.arange(SIZE)).sum() / mask.sum())
 
     moved = [centre(shift) - centre(0.0) for shift in (0.25, 0.5, 0.75)]

@@ -4,10 +4,10 @@ from dataclasses import replace
 
 import numpy as np
 import pytest
-from conftest import Painter, a_face, a_plate
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
+from conftest import Painter, a_face, a_plate
 from semblance import colour, pipeline
 from semblance.errors import Cancelled
 from semblance.face import Roto
@@ -173,7 +173,7 @@ def test_an_anamorphic_plate_gets_the_same_face() -> None:
 
 
 def test_exposure_is_undone_after_the_network() -> None:
-    """The network sees another exposure; the plate, and a face that changes nothing, keep theirs."""
+    """The network sees another exposure; a face that changes nothing keeps the plate's."""
     plate, still = a_plate(), Painter(change=0.0)
     reference = render(plate, still).plate.picture()
     for stops in (-3.0, 3.0):

@@ -222,8 +222,8 @@ def test_no_field_can_be_replaced_under_a_signature(desk, field):
 @pytest.mark.parametrize(
     ("changes", "reason"),
     [
-        ({"today": date(2025, 12, 31)}, "holds from 2026-01-01, today is 2025-12-31"),
-        ({"today": date(2027, 1, 1)}, "ended on 2026-12-31, today is 2027-01-01"),
+        ({"today": date(2025, 12, 31)}, "does not hold before 2026-01-01"),
+        ({"today": date(2027, 1, 1)}, "ended on 2026-12-31"),
         ({"model_sha256": "f" * 64}, "is for another model: it names sha256"),
         ({"production": "Another Film"}, "is for the production 'The Long Night'"),
     ],

@@ -19,7 +19,7 @@ def _read(path):
 
 
 def test_a_sheet_shows_every_picture_in_its_column_and_row(tmp_path):
-    levels = [0.2, 0.5, 0.9]
+    levels = [0.2, 0.4, 0.8]
     columns = {
         "plate": [np.full((90, 160, 3), level, np.float32) for level in levels],
         "matte": [np.full((45, 80), 1.0 - level, np.float32) for level in levels],
@@ -65,9 +65,10 @@ def test_a_shot_sheet_reads_the_files_and_shows_the_face(tmp_path):
         for frame in frames:
             write_plate(a_plate(seed=frame), tmp_path / f"{name}.{frame}.exr")
     track = Track({frame: a_face() for frame in frames}, (120, 90), frames=frames)
-    plates, results = (Sequence.parse(tmp_path / f"{name}.####.exr") for name in ("plate", "result"))
+    plates = Sequence.parse(tmp_path / "plate.####.exr")
+    results = Sequence.parse(tmp_path / "result.####.exr")
     path = tmp_path / "sheet.png"
-    common = {"track": track, "network": Painter(), "frames": frames}
+    common = {"track": track, "network": Painter(), "frames": frames, "stops": 0.0}
     review.shot_sheet(plates, results, path, **common)
     without = _read(path).shape
     review.shot_sheet(plates, results, path, truths=results, **common)

@@ -16,12 +16,43 @@ from semblance import errors
 PORTABLE = ("errors", "forms", "knobs", "preset")
 HEAVY = ("torch", "onnxruntime", "cv2", "numpy", "OpenImageIO", "PyOpenColorIO", "PIL", "av")
 
-PUBLIC = """
-Cancelled EnvironmentFault Face FootageError FrameReport InputError KnobError Knobs Likeness
-MissingPackageError ModelError OutputError Plate PlateError ProviderError ReleaseError Result
-SemblanceError Sequence SequenceError ShotSummary Track TrackError TrainingError Window animate
-apply load_preset load_track open_provider read_plate render save_track track_shot write_plate
-""".split()
+PUBLIC = [
+    "Cancelled",
+    "EnvironmentFault",
+    "Face",
+    "FootageError",
+    "FrameReport",
+    "InputError",
+    "KnobError",
+    "Knobs",
+    "Likeness",
+    "MissingPackageError",
+    "ModelError",
+    "OutputError",
+    "Plate",
+    "PlateError",
+    "ProviderError",
+    "ReleaseError",
+    "Result",
+    "SemblanceError",
+    "Sequence",
+    "SequenceError",
+    "ShotSummary",
+    "Track",
+    "TrackError",
+    "TrainingError",
+    "Window",
+    "animate",
+    "apply",
+    "load_preset",
+    "load_track",
+    "open_provider",
+    "read_plate",
+    "render",
+    "save_track",
+    "track_shot",
+    "write_plate",
+]
 
 
 def test_the_public_names_are_these_and_all_of_them_resolve():

@@ -94,7 +94,9 @@ def shot(provider: FaceProvider, name: str, pictures: Path | None) -> dict[str, 
     for i, f in enumerate(frames):
         image = read_plate(STUDIO / name / f"plate.{f}.exr", points[i])
         alone = provider.find(image)
-        near = [d for d in alone if np.linalg.norm(d.landmarks.mean(0) - points[i].mean(0)) < unit[i]]
+        near = [
+            d for d in alone if np.linalg.norm(d.landmarks.mean(0) - points[i].mean(0)) < unit[i]
+        ]
         found_alone += bool(near)
         start = time.perf_counter()
         last = follow(provider, image, last)
@@ -240,7 +242,7 @@ def main() -> None:
         report[name] = shot(provider, name, options.pictures)
     for name in ("performer", "likeness", "archival"):
         report[name] = stills(provider, name, 60)
-    print(json.dumps(report, indent=1))  # noqa: T201
+    print(json.dumps(report, indent=1))
 
 
 def _colour(image: np.ndarray) -> np.ndarray:

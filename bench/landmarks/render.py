@@ -13,6 +13,7 @@ Needs numba, scipy and the morphable face in ../shared/studio/ict_face; no part 
 from __future__ import annotations
 
 import argparse
+import itertools
 import time
 from dataclasses import dataclass
 from pathlib import Path
@@ -23,13 +24,15 @@ import numpy as np
 from scipy.ndimage import map_coordinates
 
 FACE_MODEL = Path(__file__).resolve().parents[3] / "shared/studio/ict_face/ict_face.npz"
-LANDMARK_VERTICES = np.array(
-    """1225 1888 1052 367 1719 1722 2199 1447 966 3661 4390 3927 3924 2608 3272 4088 3443 268 493
-    1914 2044 1401 3615 4240 4114 2734 2509 978 4527 4942 4857 1140 2075 1147 4269 3360 1507 1542
-    1537 1528 1518 1511 3742 3751 3756 3721 3725 3732 5708 5695 2081 0 4275 6200 6213 6346 6461
-    5518 5957 5841 5702 5711 5533 6216 6207 6470 5517 5966""".split(),
-    dtype=np.int64,
-)
+# fmt: off
+LANDMARK_VERTICES = np.array([
+    1225, 1888, 1052, 367, 1719, 1722, 2199, 1447, 966, 3661, 4390, 3927, 3924, 2608,
+    3272, 4088, 3443, 268, 493, 1914, 2044, 1401, 3615, 4240, 4114, 2734, 2509, 978,
+    4527, 4942, 4857, 1140, 2075, 1147, 4269, 3360, 1507, 1542, 1537, 1528, 1518, 1511,
+    3742, 3751, 3756, 3721, 3725, 3732, 5708, 5695, 2081, 0, 4275, 6200, 6213, 6346,
+    6461, 5518, 5957, 5841, 5702, 5711, 5533, 6216, 6207, 6470, 5517, 5966,
+])
+# fmt: on
 SIZE = 256  # of a cached picture, pixels
 ROI = 160.0  # side of the region of interest in it
 # Not drawn: see-through shells, and the inner eyeballs (their iris is painted on the cornea).
@@ -113,7 +116,7 @@ def inside(points: np.ndarray, polygon: np.ndarray) -> np.ndarray:
 def to_segments(points: np.ndarray, line: np.ndarray) -> np.ndarray:
     """Distance of (N, D) points to a polyline (M, D)."""
     best = np.full(len(points), np.inf)
-    for a, b in zip(line[:-1], line[1:], strict=True):
+    for a, b in itertools.pairwise(line):
         t = np.clip((points - a) @ (b - a) / ((b - a) @ (b - a)), 0, 1)
         best = np.minimum(best, np.linalg.norm(points - a - t[:, None] * (b - a), axis=1))
     return best
@@ -558,8 +561,14 @@ def _dress(
         drop = np.array([rng.normal() * 3, 30]) * s
         neck = collar + np.array([rng.normal() * 2, rng.uniform(0, 5)]) * s
         outline = np.array(
-            [neck - [5 * s, 0], left_shoulder, left_shoulder + drop, right_shoulder + drop]
-            + [right_shoulder, neck + [5 * s, 0]]
+            [
+                neck + np.array([-5 * s, 0]),
+                left_shoulder,
+                left_shoulder + drop,
+                right_shoulder + drop,
+                right_shoulder,
+                neck + np.array([5 * s, 0]),
+            ]
         )
         tone = key * np.exp(rng.normal() * 0.9)
         under(_soft_polygon(outline, 1.0), tone * (1 + 0.15 * streaks * rng.random()))
@@ -591,9 +600,7 @@ def _dress(
     return colour, alpha
 
 
-def _glasses(
-    shape: Shape, colour: np.ndarray, key: float, rng: np.random.Generator
-) -> np.ndarray:
+def _glasses(shape: Shape, colour: np.ndarray, key: float, rng: np.random.Generator) -> np.ndarray:
     frame = np.zeros((SIZE, SIZE), np.float32)
     lens = np.zeros((SIZE, SIZE), np.float32)
     points = shape.landmarks
@@ -611,7 +618,7 @@ def _glasses(
         ring = np.sign(ring) * np.abs(ring) ** (0.45 if square else 1.0)
         a = np.radians(angle)
         ring = (ring * half) @ np.array([[np.cos(a), np.sin(a)], [-np.sin(a), np.cos(a)]]) + eye
-        outline = [np.round((ring + [0, height * 0.15]) * 16).astype(np.int32)]
+        outline = [np.round((ring + np.array([0, height * 0.15])) * 16).astype(np.int32)]
         cv2.fillPoly(lens, outline, 1.0, cv2.LINE_AA, 4)
         cv2.polylines(frame, outline, True, 1.0, thick, cv2.LINE_AA, 4)
         corners.append(ring)

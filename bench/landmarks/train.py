@@ -12,8 +12,6 @@ from __future__ import annotations
 
 import argparse
 import math
-import queue
-import threading
 import time
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass
@@ -25,21 +23,25 @@ import torch
 from skimage import data as photographs
 from torch import nn
 from torch.nn import functional as F
+from torch.utils.data import DataLoader, IterableDataset
 
 from semblance.track.native import CROP, local_contrast, standardise
 
 PACKAGE = Path(__file__).resolve().parents[2] / "core/semblance/track"
 CACHED, CACHED_ROI = 256, 160.0  # as render.py leaves them
-MIRROR = np.array(
-    [*range(16, -1, -1), *range(26, 16, -1), *range(27, 31), *range(35, 30, -1)]
-    + [45, 44, 43, 42, 47, 46, 39, 38, 37, 36, 41, 40]
-    + [54, 53, 52, 51, 50, 49, 48, 59, 58, 57, 56, 55, 64, 63, 62, 61, 60, 67, 66, 65]
-)
+# fmt: off
+MIRROR = np.array([
+    *range(16, -1, -1), *range(26, 16, -1), *range(27, 31), *range(35, 30, -1),
+    45, 44, 43, 42, 47, 46, 39, 38, 37, 36, 41, 40,
+    54, 53, 52, 51, 50, 49, 48, 59, 58, 57, 56, 55, 64, 63, 62, 61, 60, 67, 66, 65,
+])
 # Photographs without faces; `coffee` is kept out to measure false positives on.
-PHOTOGRAPHS = (
-    "chelsea brick grass gravel coins moon page text clock rocket hubble_deep_field "
-    "immunohistochemistry horse cell colorwheel microaneurysms retina"
-).split()
+PHOTOGRAPHS = [
+    "chelsea", "brick", "grass", "gravel", "coins", "moon", "page", "text",
+    "clock", "rocket", "hubble_deep_field", "immunohistochemistry", "horse",
+    "cell", "colorwheel", "microaneurysms", "retina",
+]
+# fmt: on
 
 
 # --- pictures --------------------------------------------------------------------------------
@@ -57,7 +59,7 @@ def _load_photographs() -> list[np.ndarray]:
     for name in PHOTOGRAPHS:
         try:
             out.append(_luma(getattr(photographs, name)()))
-        except Exception as error:  # noqa: BLE001  (some need a download)
+        except Exception as error:  # noqa: BLE001
             print(f"no photograph {name}: {error}", flush=True)
     for side in ("left", "right"):
         path = Path(photographs.__file__).parent / f"motorcycle_{side}.png"
@@ -230,6 +232,8 @@ def degrade(rng: np.random.Generator, image: np.ndarray) -> np.ndarray:
     return image
 
 
+Sample = Callable[[Material, np.random.Generator], tuple[np.ndarray, ...]]
+
 # --- samples ---------------------------------------------------------------------------------
 
 
@@ -303,21 +307,19 @@ def finder_sample(m: Material, rng: np.random.Generator) -> tuple[np.ndarray, ..
     return local_contrast(degrade(rng, image))[None], target, weight
 
 
-def batches(
-    sample: Callable[..., tuple[np.ndarray, ...]], m: Material, size: int, seed: int
-) -> Iterator[list[torch.Tensor]]:
-    """Stacked samples, composed one thread ahead."""
-    ready: queue.Queue[list[torch.Tensor]] = queue.Queue(3)
+class Samples(IterableDataset[list[torch.Tensor]]):
+    """Stacked samples without end, for a loader's worker."""
 
-    def work() -> None:
-        rng = np.random.default_rng(seed)
+    def __init__(self, sample: Sample, material: Material, size: int, seed: int) -> None:
+        self.sample, self.material, self.size, self.seed = sample, material, size, seed
+
+    def __iter__(self) -> Iterator[list[torch.Tensor]]:
+        """Compose batches."""
+        cv2.setNumThreads(1)
+        rng = np.random.default_rng(self.seed)
         while True:
-            parts = zip(*(sample(m, rng) for _ in range(size)), strict=True)
-            ready.put([torch.from_numpy(np.stack(p).astype(np.float32)) for p in parts])
-
-    threading.Thread(target=work, daemon=True).start()
-    while True:
-        yield ready.get()
+            parts = zip(*(self.sample(self.material, rng) for _ in range(self.size)), strict=True)
+            yield [torch.from_numpy(np.stack(p).astype(np.float32)) for p in parts]
 
 
 # --- networks --------------------------------------------------------------------------------
@@ -367,6 +369,7 @@ class LandmarkNet(nn.Module):
 
     def forward(self, x: torch.Tensor) -> tuple[torch.Tensor, torch.Tensor, torch.Tensor]:
         """Heat maps by a U-shaped net; their expectation is the point (integral regression)."""
+
         def up(t: torch.Tensor) -> torch.Tensor:
             return F.interpolate(t, scale_factor=2.0, mode="nearest")
 
@@ -400,16 +403,22 @@ class FinderNet(nn.Module):
 
 
 def landmark_loss(out: tuple[torch.Tensor, ...], batch: list[torch.Tensor]) -> list[torch.Tensor]:
-    """Smooth L1 of the points; the variance follows the error; binary cross-entropy of the face."""
+    """Smooth L1 of the points, their likelihood, binary cross-entropy of the face.
+
+    The likelihood is of errors that fall off exponentially with distance, exp(-e / s) / s^2, whose
+    variance along an axis is 3 s^2. It lets the net give up on what is hidden and be exact
+    elsewhere.
+    """
     points, log_variance, logit = out
     _, truth, face = batch
-    error = (points - truth).norm(dim=2)
+    error = ((points - truth).square().sum(2) + 0.01).sqrt()
     n = face.sum() * 68
     where = (F.smooth_l1_loss(points, truth, reduction="none", beta=1.0).sum(2) * face).sum() / n
-    square = error.detach() ** 2 / 2 + 0.01
-    spread = ((square * torch.exp(-log_variance) + log_variance) * face).sum() / n
+    log_s2 = log_variance.clamp(-4, 8) - math.log(3)
+    likelihood = ((error * torch.exp(-0.5 * log_s2) + log_s2) * face).sum() / n
     verdict = F.binary_cross_entropy_with_logits(logit, face)
-    return [where + 0.1 * spread + verdict, (error * face).sum() / n, verdict]
+    mean_error = (error.detach() * face).sum() / n
+    return [0.5 * where + likelihood + verdict, mean_error, verdict]
 
 
 def finder_loss(out: torch.Tensor, batch: list[torch.Tensor]) -> list[torch.Tensor]:
@@ -431,7 +440,9 @@ def finder_loss(out: torch.Tensor, batch: list[torch.Tensor]) -> list[torch.Tens
 # --- the loop --------------------------------------------------------------------------------
 
 
-def train(kind: str, cache: Path, minutes: float, seed: int, out: Path) -> None:
+def train(
+    kind: str, cache: Path, minutes: float, seed: int, out: Path, start_from: Path | None
+) -> None:
     """Train one network for a time, with a learning rate that falls to zero over it."""
     torch.set_num_threads(1)
     torch.set_flush_denormal(True)
@@ -447,16 +458,21 @@ def train(kind: str, cache: Path, minutes: float, seed: int, out: Path) -> None:
         "landmarks": (LandmarkNet(), landmark_sample, landmark_loss, 48, 2e-3),
         "finder": (FinderNet(), finder_sample, finder_loss, 48, 3e-3),
     }[kind]
+    if start_from:
+        net.load_state_dict(torch.load(start_from, weights_only=True))
     net = net.to(memory_format=torch.channels_last).train()
     optimiser = torch.optim.AdamW(net.parameters(), rate, weight_decay=1e-3)
-    start, step, shown = time.perf_counter(), 0, []
-    for batch in batches(sample, material, size, seed):
+    start, shown = time.perf_counter(), []
+    # A process of its own composes: as a thread it would hold up every call into torch.
+    samples = Samples(sample, material, size, seed)
+    loader = DataLoader(samples, batch_size=None, num_workers=1, prefetch_factor=4)
+    for step, batch in enumerate(loader, 1):
         done = (time.perf_counter() - start) / (60 * minutes)
         if done >= 1:
             break
         fall = 0.5 * (1 + math.cos(math.pi * done))
         for group in optimiser.param_groups:
-            group["lr"] = rate * fall * min(1, (step + 1) / 100)
+            group["lr"] = rate * fall * min(1, step / 100)
         x = batch[0].to(memory_format=torch.channels_last)
         with torch.autocast("cpu", torch.bfloat16):
             result = net(x)
@@ -466,10 +482,10 @@ def train(kind: str, cache: Path, minutes: float, seed: int, out: Path) -> None:
         nn.utils.clip_grad_norm_(net.parameters(), 5.0)
         optimiser.step()
         shown.append([v.item() for v in losses])
-        step += 1
         if step % 100 == 0:
             mean = " ".join(f"{v:.3f}" for v in np.mean(shown[-100:], 0))
             seconds = time.perf_counter() - start
+            torch.save(net.state_dict(), out.with_suffix(".pt"))
             print(f"step {step} {seconds:.0f} s {step / seconds:.2f}/s loss {mean}", flush=True)
     torch.save(net.state_dict(), out.with_suffix(".pt"))
     export(kind, net, out)
@@ -500,9 +516,10 @@ def main() -> None:
     parser.add_argument("--minutes", type=float, required=True)
     parser.add_argument("--seed", type=int, default=1)
     parser.add_argument("--out", type=Path, help="default: into the package")
+    parser.add_argument("--start-from", type=Path, help="weights (.pt) of an earlier run")
     o = parser.parse_args()
     out = o.out or PACKAGE / f"native_{o.network}.onnx"
-    train(o.network, o.cache, o.minutes, o.seed, out)
+    train(o.network, o.cache, o.minutes, o.seed, out, o.start_from)
 
 
 if __name__ == "__main__":

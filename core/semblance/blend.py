@@ -32,8 +32,8 @@ _LIGHT_SIGMA = 1.0 / 36.0
 finer brings the performer's own features back; on shots with exact truth the optimum is flat."""
 
 _HIGHLIGHT = 0.25
-"""How far beyond display white, in working codes, a pixel is still the face's: a blown-out highlight
-holds no face to replace, and must come back as bright as it was."""
+"""How far beyond display white, in working codes, a pixel is still the face's: a blown-out
+highlight holds no face to replace, and must come back as bright as it was."""
 
 _GRAIN_CEILING = 3.0
 """What differs from its surroundings by more deviations than this is a feature, and not grain."""

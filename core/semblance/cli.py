@@ -116,10 +116,17 @@ def _shown(default: Any, limits: tuple[float, float] | None, unit: str = "") -> 
     return f"{words} {unit}" if unit else words
 
 
-_TRACKER = click.option(
-    "--tracker", type=click.Choice(["native", "mediapipe"]), default="native", show_default=True,
-    help="What finds faces.",
-)
+def _tracker(*names: str) -> Callable[[Any], Any]:
+    return click.option(
+        *names,
+        "tracker",
+        type=click.Choice(["native", "mediapipe"]),
+        default="native",
+        show_default=True,
+        help="What finds faces.",
+    )
+
+
 _MODELS_DIR = click.option(
     "--models-dir", type=FOLDER, help="Folder of the tracker's model files, for work offline."
 )
@@ -127,7 +134,10 @@ _FRAMES = click.option(
     "--frames", metavar="RANGE", help="Frames, as 1001-1024,1030; by default all that are there."
 )
 _INPUT_SPACE = click.option(
-    "--input-space", default="auto", show_default=True, metavar="NAME",
+    "--input-space",
+    default="auto",
+    show_default=True,
+    metavar="NAME",
     help="Colour space of the plate, by its OCIO name.",
 )
 _JSON = click.option("--json", "as_json", is_flag=True, help="Print a summary as JSON.")
@@ -139,14 +149,25 @@ _JSON = click.option("--json", "as_json", is_flag=True, help="Print a summary as
 @commands.command()
 @click.argument("footage", nargs=-1, required=True, metavar="FOOTAGE...")
 @click.option("-o", "--output", type=FOLDER, required=True, help="Folder of the faceset.")
-@click.option("--size", type=click.IntRange(64, 1024), default=320, show_default=True,
-              help="Side of the crops in pixels, with their margin.")
-@click.option("--every", type=click.IntRange(1), default=1, show_default=True,
-              help="Take every so-many-th picture of each piece of footage.")
+@click.option(
+    "--size",
+    type=click.IntRange(64, 1024),
+    default=320,
+    show_default=True,
+    help="Side of the crops in pixels, with their margin.",
+)
+@click.option(
+    "--every",
+    type=click.IntRange(1),
+    default=1,
+    show_default=True,
+    help="Take every so-many-th picture of each piece of footage.",
+)
 @click.option("--max-faces", type=click.IntRange(1), help="Stop when so many faces are kept.")
-@click.option("--landmarks", type=FILE,
-              help="Landmarks by file name (JSON), in place of the tracker's.")
-@_TRACKER
+@click.option(
+    "--landmarks", type=FILE, help="Landmarks by file name (JSON), in place of the tracker's."
+)
+@_tracker("--provider", "--tracker")
 @_MODELS_DIR
 @_JSON
 def faceset(
@@ -220,8 +241,15 @@ def _train_options(command: click.Command) -> click.Command:
 @commands.command(cls=_SettingsCommand)
 @click.argument("performer", type=FOLDER)
 @click.argument("likeness", type=FOLDER)
-@click.option("-o", "--output", "run", type=FOLDER, required=True, metavar="RUN",
-              help="Folder of the run; one that is there goes on where it stopped.")
+@click.option(
+    "-o",
+    "--output",
+    "run",
+    type=FOLDER,
+    required=True,
+    metavar="RUN",
+    help="Folder of the run; one that is there goes on where it stopped.",
+)
 @_JSON
 def train(performer: Path, likeness: Path, run: Path, as_json: bool, **given: Any) -> int:
     """Train a likeness: PERFORMER acts in the plates, LIKENESS is whose face they shall carry.
@@ -303,10 +331,15 @@ def _with_knobs(command: click.Command) -> click.Command:
 @click.argument("plate")
 @click.option("-o", "--output", type=FILE, required=True, help="The track file (JSON).")
 @_FRAMES
-@_TRACKER
+@_tracker("--provider", "--tracker")
 @_MODELS_DIR
-@click.option("--face", type=click.IntRange(0), default=0, show_default=True,
-              help="Which face, by size: 0 is the largest.")
+@click.option(
+    "--face",
+    type=click.IntRange(0),
+    default=0,
+    show_default=True,
+    help="Which face, by size: 0 is the largest.",
+)
 @_INPUT_SPACE
 @_JSON
 def track(
@@ -372,21 +405,42 @@ def _track(
 @_with_knobs
 @commands.command(cls=_SettingsCommand)
 @click.argument("plate")
-@click.option("-o", "--output", required=True, metavar="OUT",
-              help="The result, as result.####.exr; its frames appear whole or not at all.")
+@click.option(
+    "-o",
+    "--output",
+    required=True,
+    metavar="OUT",
+    help="The result, as result.####.exr; its frames appear whole or not at all.",
+)
 @_FRAMES
 @click.option("--part", metavar="NAME", help="Part of a multi-part file that is the plate.")
 @click.option("--roto", metavar="PATTERN", help="The artist's matte, as roto.####.exr.")
-@click.option("--preset", type=FILE,
-              help='Knobs from a JSON file, with curves: {"mix": {"1001": 0.0, "1012": 1.0}}.')
-@_TRACKER
+@click.option(
+    "--preset",
+    type=FILE,
+    help='Knobs from a JSON file, with curves: {"mix": {"1001": 0.0, "1012": 1.0}}.',
+)
+@_tracker("--tracker")
 @_MODELS_DIR
-@click.option("--provider", type=click.Choice(["auto", "cpu", "cuda", "tensorrt"]),
-              default="auto", show_default=True, help="What computes.")
-@click.option("--release", "release_path", type=click.Path(path_type=Path, exists=True),
-              help="The likeness's release; by default the one beside the model.")
-@click.option("--trust", type=click.Path(path_type=Path, exists=True), multiple=True,
-              help="Public keys (*.pub) that may release, or a folder of them.")
+@click.option(
+    "--provider",
+    type=click.Choice(["auto", "cpu", "cuda", "tensorrt"]),
+    default="auto",
+    show_default=True,
+    help="What computes.",
+)
+@click.option(
+    "--release",
+    "release_path",
+    type=click.Path(path_type=Path, exists=True),
+    help="The likeness's release; by default the one beside the model.",
+)
+@click.option(
+    "--trust",
+    type=click.Path(path_type=Path, exists=True),
+    multiple=True,
+    help="Public keys (*.pub) that may release, or a folder of them.",
+)
 @click.option("--production", metavar="NAME", help="The production in work.")
 @click.option("--require-release", is_flag=True, help="Refuse to render without a valid release.")
 @_JSON
@@ -412,7 +466,7 @@ def apply(
     Knobs given here go before those of the preset. A frame without a face passes through.
     """
     knobs = animate({**(load_preset(preset) if preset else {}), **_given(given)})
-    from semblance import provenance, review, shot
+    from semblance import colour, provenance, review, shot
     from semblance.exr import Sequence as Frames
     from semblance.exr import check_output
     from semblance.model import Likeness
@@ -424,6 +478,7 @@ def apply(
     first = knobs(numbers[0])
     if not first.model.model:
         raise click.UsageError("No likeness model was given; name one with -m.")
+    colour.resolve_space(first.colour.input_space, {})
     likeness = Likeness.open(Path(first.model.model), provider)
     verdict = _verdict(likeness, release_path, trust, production, require_release)
     if first.track.track_file:
@@ -535,15 +590,18 @@ def review_command(
     from semblance import review
     from semblance.exr import Sequence as Frames
     from semblance.model import Likeness
+    from semblance.score import shot_stops
     from semblance.track.file import load_track
 
     plates, results = Frames.parse(plate), Frames.parse(result)
+    track = load_track(track_path)
     review.shot_sheet(
         plates,
         results,
         output,
-        track=load_track(track_path),
+        track=track,
         network=Likeness.open(model),
+        stops=shot_stops(track, plates),
         frames=review.spread(_numbers(results, frames)),
         truths=Frames.parse(truth) if truth else None,
         caption=f"{results}    {model.name}",
@@ -634,8 +692,13 @@ def release() -> None:
 
 @release.command("key")
 @click.argument("rights_holder")
-@click.option("-o", "--output", type=FILE, required=True,
-              help="The private key (.pem); the public one lies beside it as .pub.")
+@click.option(
+    "-o",
+    "--output",
+    type=FILE,
+    required=True,
+    help="The private key (.pem); the public one lies beside it as .pub.",
+)
 def release_key(rights_holder: str, output: Path) -> int:
     """Make a key for RIGHTS_HOLDER. The private half signs and stays with its holder."""
     from semblance import release as releases
@@ -684,8 +747,13 @@ def release_new(
 @release.command("sign")
 @click.argument("draft", type=FILE)
 @click.option("--key", type=FILE, required=True, help="The rights holder's private key (.pem).")
-@click.option("-o", "--output", type=FILE, required=True,
-              help="The release; beside its model as MODEL.release.json it is found by itself.")
+@click.option(
+    "-o",
+    "--output",
+    type=FILE,
+    required=True,
+    help="The release; beside its model as MODEL.release.json it is found by itself.",
+)
 def release_sign(draft: Path, key: Path, output: Path) -> int:
     """Sign DRAFT: from then on not one byte of it may change."""
     from semblance import release as releases
@@ -699,8 +767,12 @@ def release_sign(draft: Path, key: Path, output: Path) -> int:
 @release.command("verify")
 @click.argument("model", type=click.Path(path_type=Path, exists=True, dir_okay=False))
 @click.option("--release", "path", type=FILE, help="By default the one beside the model.")
-@click.option("--trust", type=click.Path(path_type=Path, exists=True), multiple=True,
-              help="Public keys (*.pub) that may release, or a folder of them.")
+@click.option(
+    "--trust",
+    type=click.Path(path_type=Path, exists=True),
+    multiple=True,
+    help="Public keys (*.pub) that may release, or a folder of them.",
+)
 @click.option("--production", metavar="NAME", help="The production in work.")
 @click.option("--on", "day", type=_DAY, help="The day to judge by; today by default.")
 @_JSON

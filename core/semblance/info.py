@@ -111,7 +111,7 @@ def _window(window: Window) -> list[int]:
 
 def _model(path: Path) -> dict[str, Any]:
     manifest = model.read_manifest(path)
-    return {"kind": "model", "sha256": model.sha256_of(path), **manifest.to_json()}
+    return {"kind": "model", "sha256": model.sha256_of(path), **json.loads(manifest.to_json())}
 
 
 def _document(path: Path) -> dict[str, Any]:

@@ -19,8 +19,9 @@ from __future__ import annotations
 
 import hashlib
 import json
+import unicodedata
 from collections.abc import Mapping
-from dataclasses import dataclass, field
+from dataclasses import dataclass
 from pathlib import PureWindowsPath
 from types import MappingProxyType
 from typing import Any, Protocol
@@ -116,7 +117,7 @@ class Marks:
     knobs: Mapping[str, Any]
     knobs_intact: bool
     frame: int
-    history: tuple[Mapping[str, Any], ...] = field(default=())
+    history: tuple[Mapping[str, Any], ...]
 
 
 def marks(
@@ -226,7 +227,8 @@ def burn_in(plate: Plate, text: str) -> Plate:
         Any plate. The slate lies where display and data window meet (in the data window alone
         where they don't); a plate without pixels comes back as it is.
     text : str
-        What the slate says; it is broken into lines where it has to be. Empty leaves the plate.
+        What the slate says, in ASCII as far as that goes; it is broken into lines where it has to
+        be. Empty leaves the plate.
 
     Returns
     -------
@@ -241,6 +243,7 @@ def burn_in(plate: Plate, text: str) -> Plate:
     area = plate.display_window.intersection(plate.data_window)
     if area.empty:
         area = plate.data_window
+    text = _ascii(text)
     if area.empty or not text.strip():
         return plate
     letters = _letters(text, area, plate.display_window.height, plate.pixel_aspect)
@@ -329,6 +332,7 @@ def _letters(
 
 def _typeset(text: str, size: float, width: int) -> Image.Image:
     """Return a text in lines of at most `width` pixels where its words allow, light on dark."""
+    # Pillow's own font is the same on every machine, and draws ASCII.
     font = ImageFont.load_default(size)
     padding = max(round(size * 0.5), 1)
     lines: list[str] = []
@@ -346,6 +350,12 @@ def _typeset(text: str, size: float, width: int) -> Image.Image:
         middle = (image.width / 2, padding + (index + 0.5) * pitch)
         draw.text(middle, line, fill=255, font=font, anchor="mm")
     return image
+
+
+def _ascii(text: str) -> str:
+    """Return a text without accents; a letter that has no ASCII form becomes a question mark."""
+    letters = unicodedata.normalize("NFKD", text)
+    return "".join(c if c.isascii() else "?" for c in letters if not unicodedata.combining(c))
 
 
 def _slate_level(beneath: NDArray[np.float32]) -> float:

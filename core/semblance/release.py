@@ -570,9 +570,9 @@ def _objection(release: Release, model_sha256: str, today: date, production: str
             f"{release.model_sha256[:12]}…, this file is {model_sha256[:12]}…"
         )
     if today < release.valid_from:
-        return f"release {release.id} holds from {release.valid_from}, today is {today}"
+        return f"release {release.id} does not hold before {release.valid_from}"
     if today > release.valid_until:
-        return f"release {release.id} ended on {release.valid_until}, today is {today}"
+        return f"release {release.id} ended on {release.valid_until}"
     if production is not None and production.casefold() != release.production.casefold():
         return (
             f"release {release.id} is for the production {release.production!r}, "

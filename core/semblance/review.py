@@ -113,6 +113,7 @@ def shot_sheet(
     *,
     track: Track,
     network: pipeline.Network,
+    stops: float,
     frames: Sequence[int],
     truths: exr.Sequence | None = None,
     caption: str = "",
@@ -130,9 +131,11 @@ def shot_sheet(
     path : Path
         The PNG.
     track : Track
-        As the result was made with; also gives the exposure.
+        As the result was made with.
     network : Network
         The likeness.
+    stops : float
+        Automatic exposure of the shot, for the render and for the eye.
     frames : sequence of int
         One row each; see `spread`.
     caption : str
@@ -145,9 +148,6 @@ def shot_sheet(
     OutputError
         The sheet can't be written there.
     """
-    stops = colour.auto_stops(
-        face.luma for face in track.faces.values() if face.luma is not None
-    )
     columns: dict[str, list[Picture]] = {"plate": [], "matte": [], "patch": [], "result": []}
     if truths is not None:
         columns["truth"] = []

@@ -119,7 +119,7 @@ def apply(
     knobs: Callable[[int], Knobs],
     roto: Sequence | None = None,
     part: str | int | None = None,
-    marks: Callable[[int, Knobs], Mapping[str, Any]] = lambda frame, knobs: {},
+    marks: Callable[[int, Knobs, Plate], Mapping[str, Any]] = lambda frame, knobs, plate: {},
     slate: str = "",
     report: Callable[[FrameReport], None] = lambda frame: None,
     cancel: Callable[[], bool] = lambda: False,
@@ -143,7 +143,7 @@ def apply(
     part : str or int, optional
         Which part of a multi-part file is the plate.
     marks : callable
-        Gives the attributes that a result carries besides the plate's own.
+        Gives the attributes that a frame's result carries besides its plate's own.
     slate : str
         Burnt into every frame where not empty: why this render may not be used.
     report : callable
@@ -241,7 +241,7 @@ def apply(
                         pending = None
                     fail(frame, error)
                     continue
-                attributes = marks(frame, knobs(frame)) if result.statistics.found else {}
+                attributes = marks(frame, knobs(frame), plate) if result.statistics.found else {}
                 writing = writer.submit(write, frame, result.plate, attributes)
                 if pending is not None:
                     finish(*pending)

@@ -167,16 +167,14 @@ class Part:
     @property
     def chunks(self) -> int | None:
         """How many compressed chunks the part has; None where the header does not tell."""
-        counted = self.attributes.get("chunkCount")
-        if counted is not None and isinstance(counted.value, int):
-            return counted.value
         width, height = self.data_window.width, self.data_window.height
+        name = self.compression.partition(":")[0]
         if self.kind == "tiledimage" and self.levels == "one":
             return -(-width // self.tile[0]) * -(-height // self.tile[1])
-        name = self.compression.partition(":")[0]
         if self.kind == "scanlineimage" and name in COMPRESSIONS:
             return -(-height // _ROWS_PER_CHUNK[COMPRESSIONS.index(name)])
-        return None
+        counted = self.attributes.get("chunkCount")
+        return counted.value if counted is not None and isinstance(counted.value, int) else None
 
 
 @dataclass(frozen=True)
@@ -479,11 +477,13 @@ def _channels(data: bytes) -> tuple[Channel, ...]:
     try:
         while True:
             name, position = _text(data, position)
-            if not name:
+            if not name and position == len(data):
                 return tuple(channels)
             kind, x, y = struct.unpack_from("<i4x2i", data, position)
-            if kind not in range(len(_CHANNEL_KINDS)):
+            if not name or kind not in range(len(_CHANNEL_KINDS)):
                 raise _damaged("channels")
+            if not name.isprintable():  # bytes that are not UTF-8 are held as surrogates
+                raise PlateError(f"the channel name {name!r} is not text", "Rename the channel.")
             channels.append(Channel(name, _CHANNEL_KINDS[kind], (x, y)))
             position += 16
     except (_ShortError, struct.error):

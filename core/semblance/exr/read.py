@@ -12,6 +12,7 @@ types converts them all to float and an id of 32 bits does not survive that. The
 from __future__ import annotations
 
 import os
+import re
 from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
 from functools import cache
@@ -36,6 +37,9 @@ PICTURE_LAYERS = ("rgba", "beauty", "main", "combined")
 
 _ROTO_CHANNELS = ("A", "Y", "R")
 """Channels that are a matte where a file holds several; the first one that is there."""
+
+_PREFIX = re.compile(r"^EXR Error \(.*\): (EXR_ERR_\w+ )?")
+"""What OpenEXR puts before its own words; the file is named by `frame_context`."""
 
 _LARGEST = 16 << 30
 """Bytes of pixels in one part that are still believed."""
@@ -252,10 +256,6 @@ def _check(path: Path, header: Header, part: Part) -> None:
                 f"{channel.sampling[1]} pixels, expected one on each",
                 "Write the frame again as RGB.",
             )
-        if not channel.name.isprintable():  # bytes that are no UTF-8 are held as surrogates
-            raise PlateError(
-                f"the channel name {channel.name!r} is not text", "Rename it in plain letters."
-            )
     window = part.data_window
     size = window.width * window.height * sum(item.dtype.itemsize for item in part.channels)
     if size > _LARGEST:
@@ -299,7 +299,8 @@ def _pixels(path: Path, header: Header, part: Part) -> Mapping[str, NDArray[Any]
 def _undecodable(source: Any) -> PlateError:
     """Return the error for pixels that OpenImageIO refuses, with its reason on one line."""
     try:
-        reason = "; ".join(source.geterror().splitlines()) or "no reason given"
+        lines = dict.fromkeys(_PREFIX.sub("", line) for line in source.geterror().splitlines())
+        reason = "; ".join(lines) or "no reason given"
     except UnicodeDecodeError:
         reason = "its chunks are damaged"
     return PlateError(f"the file can't be decoded: {reason}", "Render or copy the frame again.")

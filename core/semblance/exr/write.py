@@ -86,6 +86,14 @@ class _Chunks:
     table: NDArray[np.uint64]
 
 
+@dataclass(frozen=True)
+class _Place:
+    """Where a plate lies in a file of several parts."""
+
+    header: Header
+    index: int
+
+
 def write_plate(
     plate: Plate,
     path: str | os.PathLike[str],
@@ -130,21 +138,17 @@ def write_plate(
     with frame_context(None, path):
         if plate.path is not None and _same_file(plate.path, path):
             raise OutputError("the output is the plate itself", "Name another file.")
-        siblings = _siblings(plate)
+        place = _place(plate)
         picture = _encode(plate, channels, compression)
         attributes = _attributes(plate, extra, picture.part)
-        with _open_siblings(plate, siblings) as others, _atomic(path) as file:
-            if siblings is None:
+        with _siblings(plate, place) as parts, _atomic(path) as file:
+            if place is None:
                 _assemble(file, [(attributes, picture)], multipart=False)
             else:
-                counted = {**attributes, "chunkCount": Attribute.of(len(picture.table))}
-                parts = [
-                    (counted, picture)
-                    if chunks.part.name == attributes["name"].value
-                    else (chunks.part.attributes, chunks)
-                    for chunks in others
-                ]
-                _assemble(file, parts, multipart=True)
+                attributes["chunkCount"] = Attribute.of(len(picture.table))
+                images = [(chunks.part.attributes, chunks) for chunks in parts]
+                images[place.index] = (attributes, picture)
+                _assemble(file, images, multipart=True)
             size = file.tell()
     return Written(path, size, compression, note)
 
@@ -224,8 +228,8 @@ def _attributes(plate: Plate, extra: Mapping[str, Any], encoded: Part) -> dict[s
     return {**encoded.attributes, **added}
 
 
-def _siblings(plate: Plate) -> Header | None:
-    """Return the header of the plate's file where it holds other parts too."""
+def _place(plate: Plate) -> _Place | None:
+    """Return where the plate lies among other parts of its file, or None where it is alone."""
     if plate.path is None:
         return None
     name = plate.metadata.get("name")
@@ -238,29 +242,29 @@ def _siblings(plate: Plate) -> Header | None:
             raise
         if len(header.parts) == 1:
             return None
-        window = plate.data_window
-        if not any(part.name == str(name) and part.data_window == window for part in header.parts):
-            raise PlateError(
-                "the file is no longer the one that the plate was read from, so its other parts "
-                "can't be carried over",
-                "Leave the plate in place while it is worked on.",
-            )
-        return header
+        for part in header.parts:
+            if part.name == str(name) and part.data_window == plate.data_window:
+                return _Place(header, part.index)
+        raise PlateError(
+            "the file is no longer the one that the plate was read from, so its other parts "
+            "can't be carried over",
+            "Leave the plate in place while it is worked on.",
+        )
 
 
 @contextmanager
-def _open_siblings(plate: Plate, header: Header | None) -> Iterator[list[_Chunks]]:
+def _siblings(plate: Plate, place: _Place | None) -> Iterator[list[_Chunks]]:
     """Open the plate's file and give the chunks of all its parts."""
-    if header is None or plate.path is None:
+    if place is None or plate.path is None:
         yield []
         return
     with ExitStack() as stack:
         with frame_context(None, plate.path), reading():
             file = stack.enter_context(plate.path.open("rb"))
-            tables = chunk_tables(file, header)
+            tables = chunk_tables(file, place.header)
         yield [
-            _Chunks(file, header, part, table)
-            for part, table in zip(header.parts, tables, strict=True)
+            _Chunks(file, place.header, part, table)
+            for part, table in zip(place.header.parts, tables, strict=True)
         ]
 
 

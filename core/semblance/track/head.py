@@ -61,8 +61,8 @@ def head_rotation(landmarks: NDArray[Any]) -> NDArray[np.float64]:
     """Rotation from the head's axes to the picture's, by a scaled orthographic fit.
 
     The generic head is rotated, scaled and shifted so that its brows, nose and eyes fall on the
-    landmarks with the least squared distance; mouth and jaw are left out. The depth that a picture lacks is filled in
-    from the last fit, and the fit repeated.
+    landmarks with the least squared distance; mouth and jaw are left out. The depth that a picture
+    lacks is filled in from the last fit, and the fit repeated.
 
     Parameters
     ----------

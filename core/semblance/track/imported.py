@@ -114,9 +114,7 @@ def _table(path: Path) -> dict[int, NDArray[np.float64]]:
     return frames
 
 
-def _row(
-    path: Path, line: int, row: dict[str, str | None]
-) -> tuple[int, int, tuple[float, float]]:
+def _row(path: Path, line: int, row: dict[str, str | None]) -> tuple[int, int, tuple[float, float]]:
     try:
         frame, index = int(row["frame"] or ""), int(row["index"] or "")
         point = float(row["x"] or ""), float(row["y"] or "")

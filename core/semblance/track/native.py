@@ -193,7 +193,9 @@ def _crop(luma: Array, roi: Roi) -> Array:
     # OpenCV's pixel centres are whole numbers, ours are at +0.5.
     to_image[:, 2] += to_image[:, :2] @ [0.5, 0.5] - 0.5
     flags = cv2.INTER_CUBIC | cv2.WARP_INVERSE_MAP
-    view = cv2.warpAffine(luma, to_image, (CROP, CROP), flags=flags, borderMode=cv2.BORDER_REPLICATE)
+    view = cv2.warpAffine(
+        luma, to_image, (CROP, CROP), flags=flags, borderMode=cv2.BORDER_REPLICATE
+    )
     return standardise(np.asarray(view, np.float32))
 
 
@@ -341,7 +343,7 @@ def _session(name: str, models_dir: Path | None) -> Any:
     options.inter_op_num_threads = 1
     try:
         return onnxruntime.InferenceSession(graph, options, providers=["CPUExecutionProvider"])
-    except Exception as error:  # noqa: BLE001  (onnxruntime's own errors share no public base)
+    except Exception as error:  # onnxruntime's own errors share no public base
         raise TrackError(
             f"{name} in {models_dir or 'the package'} is not a network that ONNX Runtime can run",
             "Leave the models folder out to use the networks in the package.",
@@ -352,7 +354,7 @@ def _session(name: str, models_dir: Path | None) -> Any:
 
 
 def _levels(luma: Array) -> list[tuple[Array, NDArray[np.float64]]]:
-    """The pyramid: luma, and image pixels per pixel of the level in x and y."""
+    """Build the pyramid: luma, and image pixels per pixel of the level in x and y."""
     h, w = luma.shape
     out: list[tuple[Array, NDArray[np.float64]]] = []
     for side in LEVEL_SIDES:
@@ -363,8 +365,8 @@ def _levels(luma: Array) -> list[tuple[Array, NDArray[np.float64]]]:
         level = np.asarray(cv2.resize(luma, size, interpolation=cv2.INTER_AREA), np.float32)
         # The net works in whole cells: the edge is repeated up to the next one.
         right, below = -size[0] % STRIDE, -size[1] % STRIDE
-        level = cv2.copyMakeBorder(level, 0, below, 0, right, cv2.BORDER_REPLICATE)
-        out.append((np.asarray(level, np.float32), np.array([w / size[0], h / size[1]])))
+        whole = cv2.copyMakeBorder(level, 0, below, 0, right, cv2.BORDER_REPLICATE)
+        out.append((np.asarray(whole, np.float32), np.array([w / size[0], h / size[1]])))
     return out
 
 

@@ -1,15 +1,16 @@
 """Zero-phase smoothing of a track over the whole shot, with gaps filled only where honest.
 
-Each frame's landmarks are the value, at that frame, of a straight line fitted to the frames around
-it with Gaussian weights: local linear regression (Cleveland, "Robust locally weighted regression
-and smoothing scatterplots", JASA 74, 1979, section 2, with a Gaussian for the tricube). In the
-middle of a run that is the plain Gaussian filter, which has no phase; toward the ends, where a
-Gaussian would drag the first and the last frame inward, the line keeps their motion. A face that
-moves at constant velocity is therefore left as it is, everywhere.
+Each frame's landmarks are the value, at that frame, of a parabola fitted to the frames around it
+with Gaussian weights: local regression (Cleveland, "Robust locally weighted regression and
+smoothing scatterplots", JASA 74, 1979, section 2, of the second degree and with a Gaussian for the
+tricube). It has no phase, and unlike the plain Gaussian, its case of degree zero, it neither cuts
+the peaks of a motion nor drags the ends of a run inward: a face at constant velocity or constant
+acceleration is left as it is, everywhere, and what goes is the tracker's own tremor.
 """
 
 from __future__ import annotations
 
+from collections.abc import Iterable
 from dataclasses import replace
 from itertools import pairwise
 from typing import Final
@@ -23,7 +24,10 @@ __all__ = ["LONGEST_GAP", "fill_gaps", "smooth"]
 
 LONGEST_GAP: Final = 2
 """Frames between two good faces that may be filled. A longer loss has a cause (an occluder, a turn
-of the head) in which the face does something of its own that no line between its ends can know."""
+of the head) in which the face does something of its own that no curve between its ends can know."""
+
+FILL_SIGMA: Final = 1.0
+"""Deviation of the weights by which the faces around a gap fill it, in steps of the track."""
 
 JUMP: Final = 0.75
 """Face sizes (see `_size`) that a face may move per frame; more is a cut or another face."""
@@ -48,17 +52,15 @@ def smooth(track: Track, sigma_frames: float) -> Track:
         return track
     filled = fill_gaps(track)
     faces: dict[int, Face] = {}
-    for run in _runs(filled):
-        times = np.array(run, np.float64)
-        values = np.stack([_vector(filled.faces[frame]) for frame in run])
-        values[:, -1] = np.unwrap(values[:, -1], period=360.0)
-        for frame, value in zip(run, _regress(times, values, sigma_frames), strict=True):
+    for run in _runs(filled, 0):
+        values = _regress(run, _vectors(filled, run), run, sigma_frames)
+        for frame, value in zip(run, values, strict=True):
             faces[frame] = _with_vector(filled.faces[frame], value)
     return replace(filled, faces=faces)
 
 
 def fill_gaps(track: Track, longest: int = LONGEST_GAP) -> Track:
-    """Lay lost faces on the line between their good neighbours, where the gap is short.
+    """Lay lost faces on the curve through their good neighbours, where the gap is short.
 
     Parameters
     ----------
@@ -75,47 +77,47 @@ def fill_gaps(track: Track, longest: int = LONGEST_GAP) -> Track:
     """
     step = _step(track)
     faces = dict(track.faces)
-    for before, after in pairwise(sorted(track.faces)):
-        lost = range(before + step, after, step)
-        one, other = track.faces[before], track.faces[after]
-        if 0 < len(lost) <= longest and not _jumps(one, other, after - before):
-            for frame in lost:
-                faces[frame] = _between(one, other, (frame - before) / (after - before))
+    for run in _runs(track, longest):
+        values = _vectors(track, run)
+        for before, after in pairwise(run):
+            lost = range(before + step, after, step)
+            for frame, value in zip(
+                lost, _regress(run, values, lost, FILL_SIGMA * step), strict=True
+            ):
+                part = (frame - before) / (after - before)
+                face = _between(track.faces[before], track.faces[after], part)
+                faces[frame] = _with_vector(face, value)
     frames = tuple(sorted({*track.frames, *faces}))
     return replace(track, faces=dict(sorted(faces.items())), frames=frames)
 
 
 def _regress(
-    times: NDArray[np.float64], values: NDArray[np.float64], sigma: float
+    frames: Iterable[int], values: NDArray[np.float64], at: Iterable[int], sigma: float
 ) -> NDArray[np.float64]:
-    """Return, for (n,) times, the weighted lines of (n, k) values at those times."""
-    result = np.empty_like(values)
-    for row, time in enumerate(times):
-        offset = times - time
-        near = np.abs(offset) <= max(6.0 * sigma, 1.0)  # beyond, a weight is below 1e-7
-        offset, seen = offset[near], values[near]
-        weights = np.exp(-0.5 * (offset / sigma) ** 2)
-        weights /= weights.sum()
-        mean = weights @ offset
-        spread = weights @ (offset - mean) ** 2
-        level = weights @ seen
-        if spread > 1e-12:
-            slope = (weights * (offset - mean)) @ seen / spread
-            level = level - mean * slope
-        result[row] = level
-    return result
+    """Return, for (n, k) values at n frames, those of the local parabolas at m others, (m, k)."""
+    times = np.array(list(frames), np.float64)
+    result = []
+    for time in at:
+        offset = (times - time) / sigma
+        weight = np.exp(-0.25 * offset**2)  # the root of a Gaussian: it weighs the equations
+        near = np.argsort(np.abs(offset), kind="stable")[: 2 * int(6.0 * max(sigma, 1.0)) + 1]
+        degree = min(2, len(near) - 1)
+        powers = np.vander(offset[near], degree + 1, increasing=True) * weight[near, None]
+        level = np.linalg.lstsq(powers, values[near] * weight[near, None], rcond=1e-12)[0][0]
+        result.append(level)
+    return np.array(result).reshape(-1, values.shape[1])
 
 
-def _runs(track: Track) -> list[list[int]]:
-    """Return the frames of the faces in runs without a gap or a jump."""
+def _runs(track: Track, longest: int) -> list[list[int]]:
+    """Return the frames of the faces in runs without a jump or a gap of more than `longest`."""
     step = _step(track)
     runs: list[list[int]] = []
     for frame in sorted(track.faces):
         last = runs[-1][-1] if runs else None
         if (
             last is None
-            or frame - last != step
-            or _jumps(track.faces[last], track.faces[frame], step)
+            or frame - last > step * (longest + 1)
+            or _jumps(track.faces[last], track.faces[frame], frame - last)
         ):
             runs.append([])
         runs[-1].append(frame)
@@ -140,17 +142,18 @@ def _size(face: Face) -> float:
 
 
 def _between(one: Face, other: Face, part: float) -> Face:
-    first, last = _vector(one), _vector(other)
-    last[-1] = first[-1] + (last[-1] - first[-1] + 180.0) % 360.0 - 180.0
-    face = _with_vector(one, first + part * (last - first))
+    """Return a filled face, still in the place of its first neighbour."""
     lumas = (one.luma, other.luma)
     luma = None if lumas[0] is None or lumas[1] is None else lumas[0] + part * (lumas[1] - lumas[0])
-    return replace(face, score=min(one.score, other.score), luma=luma, source="filled")
+    return replace(one, score=min(one.score, other.score), luma=luma, source="filled")
 
 
-def _vector(face: Face) -> NDArray[np.float64]:
-    """Return landmarks, yaw, pitch and roll as one row of 139 numbers."""
-    return np.concatenate([face.landmarks.ravel(), (face.yaw, face.pitch, face.roll)])
+def _vectors(track: Track, frames: Iterable[int]) -> NDArray[np.float64]:
+    """Return landmarks, yaw, pitch and roll as (n, 139), the roll without its jump at 180."""
+    faces = [track.faces[frame] for frame in frames]
+    poses = np.array([(face.yaw, face.pitch, face.roll) for face in faces])
+    poses[:, 2] = np.unwrap(poses[:, 2], period=360.0)
+    return np.hstack([np.stack([face.landmarks.ravel() for face in faces]), poses])
 
 
 def _with_vector(face: Face, vector: NDArray[np.float64]) -> Face:

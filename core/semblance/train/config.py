@@ -44,7 +44,7 @@ class TrainConfig:
         default=8, metadata={"help": "Faces of each person per step.", "range": (1, 256)}
     )
     lr: float = field(
-        default=2e-3, metadata={"help": "Highest learning rate.", "range": (1e-6, 1e-1)}
+        default=1e-3, metadata={"help": "Highest learning rate.", "range": (1e-6, 1e-1)}
     )
     seed: int = field(
         default=1, metadata={"help": "Seed of everything random.", "range": (0, 2**31 - 1)}

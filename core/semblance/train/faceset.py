@@ -14,22 +14,20 @@ Every face is exposed so that its mean linear luma is `semblance.colour.EXPOSURE
 
 from __future__ import annotations
 
+import hashlib
 import json
 import math
-import os
 import time
 from collections import Counter, deque
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
-from dataclasses import asdict, dataclass, field
+from dataclasses import asdict, dataclass
 from io import BytesIO
 from pathlib import Path
 from typing import Any, Final, TypeAlias
 
-import cv2
 import numpy as np
 from numpy.typing import NDArray
-from PIL import Image, ImageDraw, ImageFont
 
 from semblance.align import TEMPLATE_NAME, bounds, fit, to_crop, transform
 from semblance.colour import auto_stops, encode
@@ -38,13 +36,15 @@ from semblance.plate import Window
 from semblance.track.analyse import face_luma, find_faces
 from semblance.track.head import head_pose
 from semblance.track.provider import Detection, FaceProvider
-from semblance.train.footage import Picture, open_footage
+from semblance.train.footage import Footage, Picture, open_footage
+from semblance.train.journal import Journal, Looked, read_crop, write_whole
+from semblance.train.measure import MARGIN, Descriptor, chroma, describe, difference, sharpness
+from semblance.train.sheet import contact_sheet, counted
 
 __all__ = ["FORMAT", "MARGIN", "VERSION", "FacesetProgress", "FacesetSummary", "build_faceset"]
 
 FORMAT: Final = "semblance-faceset"
 VERSION: Final = 1
-MARGIN: Final = 0.125
 
 NEIGHBOURHOOD: Final = 64
 """A face is compared with so many faces that were kept before it from the same footage."""
@@ -53,12 +53,9 @@ CUT_OFF: Final = 0.15
 """A face with a greater share of its landmarks outside the picture is cut off by the border."""
 
 GREY: Final = 0.006
-"""Chroma, working encoding, below which a face is monochrome; see `chroma`."""
-
-SHEET_COLUMNS, SHEET_ROWS, SHEET_FACE = 12, 10, 128
+"""Chroma below which a face is monochrome; see `semblance.train.measure.chroma`."""
 
 Pixels: TypeAlias = NDArray[np.float32]
-Stored: TypeAlias = NDArray[np.uint16]
 Points: TypeAlias = NDArray[np.float64]
 Entry: TypeAlias = dict[str, Any]
 
@@ -236,7 +233,7 @@ def _look_through(
                 raise Cancelled("making the faceset was cancelled; the same call goes on", "")
             if picture.stamp in looked:
                 continue  # the same footage was named twice
-            known = journal.known(picture.stamp)
+            known = journal.known.get(picture.stamp)
             if known is None:
                 found = judge.look(picture, neighbours)
                 known = journal.add(picture.stamp, found.rejected, found.entry, found.crop)
@@ -266,12 +263,13 @@ class _Finder:
 def _finder(provider: FaceProvider | None, landmarks: Path | None) -> _Finder:
     if landmarks is not None:
         known = _read_landmarks(landmarks)
+        digest = hashlib.sha256(landmarks.read_bytes()).hexdigest()
 
         def look_up(picture: Picture, linear: Pixels, aspect: float) -> tuple[Detection, ...]:
             points = known.get(picture.source.rpartition("/")[2])
             return () if points is None else (Detection(1.0, points),)
 
-        return _Finder("imported", look_up)
+        return _Finder(f"imported {digest[:12]}", look_up)
     if provider is None:
         raise FootageError("faces are found by a provider or imported, and neither was given", "")
     held = provider
@@ -312,11 +310,15 @@ def _read_landmarks(path: Path) -> dict[str, NDArray[np.float32]]:
 
 @dataclass(frozen=True)
 class _Found:
-    """What a picture gave: a crop and its entry (no file yet), or neither, and what it did not."""
+    """What a picture gave: a crop and its entry, or neither; and what was left out of it."""
 
     rejected: tuple[str, ...] = ()
-    crop: Stored | None = None
-    entry: Entry = field(default_factory=dict)
+    crop: NDArray[np.uint16] | None = None
+    entry: Entry | None = None
+
+
+class _UnfitError(Exception):
+    """A face is not fit for the faceset; the text is the reason that is counted."""
 
 
 @dataclass(frozen=True)
@@ -329,55 +331,84 @@ class _Judge:
     min_blur: float
     duplicate_threshold: float
 
+    def settings(self) -> dict[str, Any]:
+        """Return what decides whether faces may be in one faceset."""
+        return {
+            "template": TEMPLATE_NAME,
+            "size": self.size,
+            "margin": MARGIN,
+            "faces by": self.finder.name,
+            "min score": self.min_score,
+            "min blur": self.min_blur,
+            "duplicate threshold": self.duplicate_threshold,
+        }
+
     def look(self, picture: Picture, neighbours: Sequence[Descriptor]) -> _Found:
-        """Return the face of a picture, or why there is none."""
+        """Return the largest face of a picture, or why there is none."""
         with frame_context(picture.frame, picture.source):
             linear, aspect = picture.read()
-            detections = self.finder.find(picture, linear, aspect)
-        if not detections:
+            faces = self.finder.find(picture, linear, aspect)
+        if not faces:
             return _Found(("no face",))
-        largest = max(detections, key=lambda one: float(np.ptp(one.landmarks, axis=0).sum()))
-        others = ("other face",) * (len(detections) - 1)
-        if largest.score < self.min_score:
-            return _Found(("low score", *others))
-        landmarks = np.asarray(largest.landmarks, np.float64)
-        height, width = linear.shape[:2]
-        outside = ((landmarks < 0.0) | (landmarks > (width, height))).any(1).mean()
-        level = face_luma(linear, landmarks)
-        if outside > CUT_OFF or level is None:
-            return _Found(("cut off", *others))
-        if level <= 0.0 or not math.isfinite(level):
-            return _Found(("black", *others))
-        stops = auto_stops([level])
+        others = ("other face",) * (len(faces) - 1)
+        largest = max(faces, key=lambda face: float(np.ptp(face.landmarks, axis=0).sum()))
+        try:
+            crop, figures = self._judged(linear, aspect, largest, neighbours)
+        except _UnfitError as reason:
+            return _Found((str(reason), *others))
+        return _Found(others, crop, {"source": picture.source, "frame": picture.frame, **figures})
+
+    def _judged(
+        self, linear: Pixels, aspect: float, face: Detection, neighbours: Sequence[Descriptor]
+    ) -> tuple[NDArray[np.uint16], Entry]:
+        """Return the crop of a face and the figures of its entry.
+
+        Raises
+        ------
+        _UnfitError
+            The face is not fit.
+        """
+        landmarks = np.asarray(face.landmarks, np.float64)
+        stops = self._stops(linear, landmarks, face.score)
         crop, points = _canonical(linear, landmarks, aspect, stops, self.size)
         blur = sharpness(crop, points)
         if blur < self.min_blur:
-            return _Found(("blurred", *others))
+            raise _UnfitError("blurred")
         stored = np.round(np.clip(crop, 0.0, 1.0) * 65535.0).astype(np.uint16)
         points = np.round(points, 3)
-        descriptor = describe(stored, points)
-        if any(difference(descriptor, one) < self.duplicate_threshold for one in neighbours):
-            return _Found(("duplicate", *others))
+        described = describe(stored, points)
+        if any(difference(described, one) < self.duplicate_threshold for one in neighbours):
+            raise _UnfitError("duplicate")
         yaw, pitch, roll = head_pose(landmarks * (aspect, 1.0))
-        entry = {
-            "source": picture.source,
-            "frame": picture.frame,
+        return stored, {
             "landmarks": points.tolist(),
             "yaw": round(yaw, 2),
             "pitch": round(pitch, 2),
             "roll": round(roll, 2),
-            "score": round(float(largest.score), 4),
+            "score": round(float(face.score), 4),
             "blur": round(blur, 2),
             "monochrome": chroma(crop) < GREY,
             "exposure": round(stops, 4),
         }
-        return _Found(others, stored, entry)
+
+    def _stops(self, linear: Pixels, landmarks: Points, score: float) -> float:
+        """Return the exposure of a face that can be seen."""
+        if score < self.min_score:
+            raise _UnfitError("low score")
+        height, width = linear.shape[:2]
+        outside = ((landmarks < 0.0) | (landmarks > (width, height))).any(axis=1)
+        level = face_luma(linear, landmarks)
+        if outside.mean() > CUT_OFF or level is None:
+            raise _UnfitError("cut off")
+        if not (level > 0.0 and math.isfinite(level)):
+            raise _UnfitError("black")
+        return auto_stops([level])
 
 
 def _canonical(
     linear: Pixels, landmarks: Points, aspect: float, stops: float, size: int
 ) -> tuple[Pixels, Points]:
-    """Return the widened canonical crop in the working encoding, and the landmarks in its pixels."""
+    """Return the widened crop in the working encoding, and the landmarks in its pixels."""
     matrix = fit(landmarks, aspect) / (1.0 + 2.0 * MARGIN)
     matrix[:, 2] += MARGIN / (1.0 + 2.0 * MARGIN)
     whole = Window(0, 0, linear.shape[1], linear.shape[0])
@@ -404,6 +435,10 @@ def _writing_to(out: Path) -> Iterator[None]:
         ) from error
 
 
+def _dump(value: Any) -> str:
+    return json.dumps(value, ensure_ascii=False, allow_nan=False)
+
+
 def _finish(out: Path, size: int, entries: Sequence[Entry], rejected: Mapping[str, int]) -> None:
     """Write the contact sheet and the listing, and delete crops that are in neither."""
     head = {
@@ -418,7 +453,7 @@ def _finish(out: Path, size: int, entries: Sequence[Entry], rejected: Mapping[st
     text += f'  "faces": [\n{lines}\n  ],\n'
     text += f'  "rejected": {_dump(dict(sorted(rejected.items())))}\n}}\n'
     sheet = BytesIO()
-    _contact_sheet(out, entries, rejected).save(sheet, "png")
+    contact_sheet(out, entries, rejected).save(sheet, "png")
     write_whole(out / "contact.png", sheet.getvalue())
     write_whole(out / "faceset.json", text.encode())
     listed = {entry["file"] for entry in entries}

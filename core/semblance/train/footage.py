@@ -5,7 +5,6 @@ from __future__ import annotations
 import os
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass
-from fractions import Fraction
 from pathlib import Path
 from typing import Any, Final
 
@@ -17,7 +16,7 @@ from av.video.reformatter import Colorspace
 from numpy.typing import NDArray
 
 from semblance.colour import resolve_space, srgb_to_linear, to_linear
-from semblance.errors import FootageError, SemblanceError, frame_context
+from semblance.errors import FootageError, SemblanceError, SequenceError, frame_context
 from semblance.exr import Sequence, read_plate
 
 __all__ = ["MOVIES", "STILLS", "Footage", "Picture", "open_footage"]
@@ -107,9 +106,7 @@ def open_footage(footage: Path | str, every: int = 1) -> Footage:
             f"({' '.join(STILLS)}), a movie ({' '.join(MOVIES)}), a folder or a sequence",
             "Convert it to one of these.",
         )
-    if "#" in path.name or "%" in path.name:
-        return _sequence(path, every)
-    raise FootageError(f"there is no footage {path}", "Check its name.")
+    return _sequence(path, every)
 
 
 # --------------------------------------------------------------------------------------- stills
@@ -139,18 +136,14 @@ def _still(path: Path, source: str, frame: int | None = None) -> Picture:
 
 def _sequence(pattern: Path, every: int) -> Footage:
     try:
-        sequence = Sequence.parse(str(pattern))
-        frames = list(sequence.frames())[::every]
-    except SemblanceError as error:
+        sequence = Sequence.parse(pattern)
+        if sequence.single:
+            raise FootageError(f"there is no footage {pattern}", "Check its name.")
+        frames = sequence.select()[::every]
+    except SequenceError as error:
         raise FootageError(error.fact, error.remedy) from error
-    if not frames:
-        raise FootageError(f"no file matches {pattern}", "Check the pattern and the folder.")
     name = pattern.name
-    return Footage(
-        name,
-        len(frames),
-        lambda: (_still(Path(sequence.path(frame)), name, frame) for frame in frames),
-    )
+    return Footage(name, len(frames), lambda: (_still(sequence.path(n), name, n) for n in frames))
 
 
 def _read_still(path: Path) -> tuple[Pixels, float]:
@@ -182,8 +175,8 @@ def _decode(data: NDArray[np.uint8]) -> Pixels | None:
     if stored is None or stored.ndim != 3:
         return None
     if stored.dtype in (np.uint8, np.uint16):
-        scale = np.float32(np.iinfo(stored.dtype).max)
-        return srgb_to_linear(stored.astype(np.float32) / scale)
+        scale = np.float32(255.0 if stored.dtype == np.uint8 else 65535.0)
+        return srgb_to_linear(np.asarray(stored, np.float32) / scale)
     return np.asarray(stored, np.float32)
 
 
@@ -239,16 +232,15 @@ def _movie_pictures(path: Path, every: int) -> Iterator[Picture]:
     with _opened(path) as container:
         stream = container.streams.video[0]
         stream.thread_type = "AUTO"
-        aspect = float(stream.sample_aspect_ratio or Fraction(1)) or 1.0
+        aspect = float(stream.sample_aspect_ratio or 0) or 1.0
         frames = container.decode(stream)
         index = 0
         while True:
             try:
                 frame = next(frames, None)
             except (av.error.FFmpegError, OSError) as error:
-                error_here = _movie_error(path, error)
-                error_here.frame = index
-                raise error_here from error
+                with frame_context(index, path):
+                    raise _movie_error(path, error) from error
             if frame is None:
                 return
             if index % every == 0:
@@ -269,9 +261,10 @@ def _movie_pixels(path: Path, frame: av.VideoFrame, aspect: float) -> tuple[Pixe
             f"{path} is encoded as {curve}; a movie is expected as display-referred sRGB",
             "Convert it, or give it as an EXR sequence that names its space.",
         )
-    matrix = int(frame.colorspace)
-    if matrix == _UNSPECIFIED:  # by custom: BT.709 for high definition, BT.601 below
-        matrix = int(Colorspace.ITU709 if frame.height >= 720 else Colorspace.ITU601)
+    matrix: int | None = None  # as the file says
+    if frame.colorspace == _UNSPECIFIED and not frame.format.is_rgb:
+        # By custom BT.709 for high definition, BT.601 below.
+        matrix = Colorspace.ITU709 if frame.height >= 720 else Colorspace.ITU601
     stored = frame.reformat(format="rgb48le", src_colorspace=matrix).to_ndarray()
     linear = srgb_to_linear(stored.astype(np.float32) / np.float32(65535.0))
     turns = round(frame.rotation / 90) % 4  # a phone held upright

@@ -30,7 +30,17 @@ VERSION: Final = 1
 
 @dataclass(frozen=True)
 class Looked:
-    """A picture that has been looked at: what it was rejected for, and its face if it has one."""
+    """A picture that has been looked at.
+
+    Parameters
+    ----------
+    stamp : str
+        Which picture, as `semblance.train.footage.Picture` has it.
+    rejected : tuple of str
+        What was left out of it, and why.
+    entry : dict or None
+        Its face, as the listing has it, with the crop's ``file``; None without one.
+    """
 
     stamp: str
     rejected: tuple[str, ...]
@@ -38,18 +48,34 @@ class Looked:
 
 
 class Journal:
-    """What has been looked at, one line a picture; a crop is written before its line."""
+    """The journal of one faceset, and the way in for its crops.
+
+    Attributes
+    ----------
+    folder : Path
+        The faceset's.
+    known : dict of str to Looked
+        All that has been looked at, by its stamp.
+    """
 
     def __init__(self, folder: Path, known: dict[str, Looked]) -> None:
-        self._folder = folder
-        self._known = known
-        numbers = [int(one.entry["file"][6:-4]) for one in known.values() if one.entry is not None]
+        self.folder = folder
+        self.known = known
+        numbers = [int(Path(one.entry["file"]).stem) for one in known.values() if one.entry]
         self._next = max(numbers, default=-1) + 1
         self._stream = (folder / "progress.jsonl").open("a", encoding="utf-8")
 
     @classmethod
     def open(cls, folder: Path, settings: Mapping[str, Any]) -> Journal:
-        """Begin a journal, or go on with the one in the folder, if it has the same settings."""
+        """Begin a journal, or go on with the one in the folder.
+
+        Raises
+        ------
+        FootageError
+            The one in the folder was begun with other settings.
+        OutputError
+            The folder holds a faceset without a journal.
+        """
         (folder / "faces").mkdir(parents=True, exist_ok=True)
         path = folder / "progress.jsonl"
         head = {"format": FORMAT, "version": VERSION, "settings": dict(settings)}
@@ -63,7 +89,7 @@ class Journal:
                     known[looked.stamp] = looked
         elif (folder / "faceset.json").exists() or any((folder / "faces").iterdir()):
             raise OutputError(
-                f"{folder} holds faces that this command did not make, and would be overwritten",
+                f"{folder} holds faces without a record of how they were made, expected none",
                 "Give another folder.",
             )
         # Without the torn last line that an interruption leaves.
@@ -77,31 +103,26 @@ class Journal:
     def __exit__(self, *_: object) -> None:
         self._stream.close()
 
-    def known(self, picture: Picture) -> Looked | None:
-        """Return what an earlier run has found in a picture."""
-        return self._known.get(picture.stamp)
+    def add(
+        self, stamp: str, rejected: tuple[str, ...], entry: Entry | None, crop: Stored | None
+    ) -> Looked:
+        """Write down what a picture gave; its crop, (size, size, 3) uint16, gets the next number.
 
-    def add(self, picture: Picture, found: _Found) -> Looked:
-        """Keep what a picture gave."""
-        entry: Entry | None = None
-        if found.crop is not None:
-            entry = {"file": f"faces/{self._next:06d}.png", **found.entry}
-            done, data = cv2.imencode(".png", found.crop[..., ::-1])
-            if not done:
-                raise OutputError("a crop can't be encoded as PNG", "")
-            write_whole(self._folder / entry["file"], data.tobytes())
+        Raises
+        ------
+        OSError
+            The disk is full, or the folder not writable any more.
+        """
+        if entry is not None and crop is not None:
+            entry = {"file": f"faces/{self._next:06d}.png", **entry}
+            _, data = cv2.imencode(".png", crop[..., ::-1])
+            write_whole(self.folder / entry["file"], data.tobytes())
             self._next += 1
-        looked = Looked(picture.stamp, found.rejected, entry)
+        looked = Looked(stamp, rejected, entry)
         self._stream.write(f"{_dump(asdict(looked))}\n")
         self._stream.flush()
-        self._known[picture.stamp] = looked
+        self.known[stamp] = looked
         return looked
-
-    def descriptor(self, looked: Looked) -> Descriptor:
-        """Return the descriptor of a kept face from its stored crop."""
-        assert looked.entry is not None
-        crop = read_crop(self._folder / looked.entry["file"])
-        return describe(crop, np.array(looked.entry["landmarks"], np.float64))
 
 
 def _lines(path: Path) -> Iterator[Any]:
@@ -127,7 +148,15 @@ def _check_settings(folder: Path, found: Any, head: Mapping[str, Any]) -> None:
 
 
 def read_crop(path: Path) -> Stored:
-    crop = cv2.imdecode(np.fromfile(path, np.uint8), cv2.IMREAD_UNCHANGED)
+    """Return a stored crop as (size, size, 3) uint16 RGB.
+
+    Raises
+    ------
+    OutputError
+        It is not there any more, or torn.
+    """
+    data = np.fromfile(path, np.uint8) if path.is_file() else np.empty(0, np.uint8)
+    crop = cv2.imdecode(data, cv2.IMREAD_UNCHANGED) if data.size else None
     if crop is None or crop.dtype != np.uint16:
         raise OutputError(f"the crop {path} can't be read again", "Delete it and run again.")
     return np.ascontiguousarray(crop[..., ::-1])

@@ -33,6 +33,7 @@ ANNEAL_FROM: Final = 0.75
 CYCLE_FROM: Final = 0.1
 EMA: Final = 0.998
 CLIP: Final = 1.0
+MOMENTUM: Final = 0.1
 REPORT_SECONDS: Final = 1.0
 
 
@@ -118,8 +119,10 @@ class Trainer:
     def step(self) -> dict[str, Tensor]:
         """Do one step; give its terms and `loss`, each a scalar on the device."""
         share, config = self.share, self.config
+        rate = _rate(self.state.step, share)
         for group in self.optimiser.param_groups:
-            group["lr"] = config.lr * _rate(self.state.step, share)
+            group["lr"] = config.lr * rate
+        self.network.encoder.momentum = MOMENTUM * rate  # statistics move as fast as weights do
         batch = self.sampler.batch(self.state.step, config.warp * _warp(share))
         self.network.train()
         with torch.autocast(self.device.type, torch.bfloat16):

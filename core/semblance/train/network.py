@@ -31,7 +31,6 @@ GRID: Final = 8
 SLOPE: Final = 0.1
 RMS_EPSILON: Final = 1e-6
 SD_EPSILON: Final = 1e-4
-SLOWEST_MOMENTUM: Final = 0.02
 
 ENCODER_GROWTH: Final = (1, 2, 4, 6, 8, 8)
 DECODER_GROWTH: Final = (2, 3, 4, 6, 8, 8)
@@ -97,7 +96,10 @@ class Encoder(nn.Module):
 
     Features are centred by their running mean before the dense layer: most of each is the same in
     all pictures, and a step of the optimiser along that part would move all codes far at once.
+    `momentum` is the weight of the newest batch in the mean.
     """
+
+    momentum = 0.1
 
     centre: Tensor
     seen: Tensor
@@ -134,13 +136,13 @@ class Encoder(nn.Module):
         mean = h.mean(0)
         with torch.no_grad():
             self.seen += 1
-            self.centre.lerp_(mean, _momentum(self.seen))
+            self.centre.lerp_(mean, _weight(self.seen, self.momentum))
         return h - (mean - mean.detach())
 
 
-def _momentum(seen: Tensor) -> Tensor:
+def _weight(seen: Tensor, momentum: float) -> Tensor:
     """Weight of the newest of `seen` observations: an even mean first, then a sliding one."""
-    return torch.clamp(1.0 / seen, min=SLOWEST_MOMENTUM)
+    return torch.clamp(1.0 / seen, min=momentum)
 
 
 class Decoder(nn.Module):
@@ -199,9 +201,9 @@ class LikenessNet(nn.Module):
         mean = raw.mean(0)
         with torch.no_grad():
             self.code_seen[identity] += 1
-            momentum = _momentum(self.code_seen[identity])
-            self.code_mean[identity].lerp_(mean, momentum)
-            self.code_variance[identity].lerp_(raw.var(0), momentum)
+            weight = _weight(self.code_seen[identity], self.encoder.momentum)
+            self.code_mean[identity].lerp_(mean, weight)
+            self.code_variance[identity].lerp_(raw.var(0), weight)
         return raw - (mean - mean.detach())
 
     def normalise(self, raw: Tensor, strength: Tensor) -> Tensor:

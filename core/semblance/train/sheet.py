@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
 from pathlib import Path
-from typing import Any, Final, TypeAlias
+from typing import Any, TypeAlias
 
 import cv2
 import numpy as np
@@ -12,7 +12,7 @@ from PIL import Image, ImageDraw, ImageFont
 
 from semblance.train.journal import read_crop
 
-__all__ = ["contact_sheet"]
+__all__ = ["contact_sheet", "counted"]
 
 Entry: TypeAlias = dict[str, Any]
 
@@ -22,42 +22,66 @@ COLUMNS, ROWS, FACE, LABEL, HEAD = 12, 10, 128, 30, 34
 BACKGROUND, BRIGHT, DIM, DOT = (24, 24, 24), (235, 235, 235), (160, 160, 160), (90, 255, 160)
 
 
+def counted(rejected: Mapping[str, int]) -> str:
+    """Return what was left out, as text: ``blurred: 3, no face: 12``."""
+    return ", ".join(f"{reason}: {count}" for reason, count in sorted(rejected.items()))
+
+
 def contact_sheet(
-    out: Path, entries: Sequence[Entry], rejected: Mapping[str, int]
+    folder: Path, entries: Sequence[Entry], rejected: Mapping[str, int]
 ) -> Image.Image:
-    """Draw up to 120 faces: yaw from left to right, pitch from top to bottom."""
-    count = min(len(entries), SHEET_COLUMNS * SHEET_ROWS)
+    """Draw up to 120 faces: yaw from left to right, pitch from top to bottom.
+
+    Parameters
+    ----------
+    folder : Path
+        The faceset's, with the crops.
+    entries : sequence of dict
+        Faces as the listing has them, at least one. Of more than fit, every so-manyth by yaw.
+    rejected : mapping of str to int
+        What was left out, for the title.
+
+    Returns
+    -------
+    PIL.Image.Image
+        Display-referred sRGB by 8 bits, for a person to look at.
+    """
+    columns = min(len(entries), COLUMNS)
+    count = min(len(entries), COLUMNS * ROWS)
     by_yaw = sorted(entries, key=lambda entry: float(entry["yaw"]))
-    chosen = [by_yaw[round(i)] for i in np.linspace(0, len(by_yaw) - 1, count)]
-    columns = min(count, SHEET_COLUMNS)
+    chosen = [by_yaw[round(place)] for place in np.linspace(0, len(by_yaw) - 1, count)]
     parts = np.array_split(np.arange(count), columns)
-    label, head = 30, 34
-    cell = (SHEET_FACE + 4, SHEET_FACE + label)
-    width = max(columns * cell[0] + 4, 560)
-    sheet = Image.new("RGB", (width, head + max(map(len, parts)) * cell[1] + 4), (24, 24, 24))
+    across, down = FACE + 4, FACE + LABEL
+    size = (max(columns * across + 4, 560), HEAD + max(map(len, parts)) * down + 4)
+    sheet = Image.new("RGB", size, BACKGROUND)
     draw = ImageDraw.Draw(sheet)
-    title, small = ImageFont.load_default(16), ImageFont.load_default(11)
-    left_out = f"; left out: {_counted(rejected)}" if rejected else ""
-    draw.text((8, 8), f"{out.name}: {len(entries)} faces{left_out}", (235, 235, 235), title)
+    left_out = f"; left out: {counted(rejected)}" if rejected else ""
+    title = f"{folder.resolve().name}: {len(entries)} faces{left_out}"
+    draw.text((8, 8), title, BRIGHT, ImageFont.load_default(16))
+    font = ImageFont.load_default(11)
     for column, part in enumerate(parts):
-        inside = sorted((chosen[i] for i in part), key=lambda entry: float(entry["pitch"]))
+        inside = sorted((chosen[place] for place in part), key=lambda entry: float(entry["pitch"]))
         for row, entry in enumerate(inside):
-            x, y = 4 + column * cell[0], head + row * cell[1]
-            sheet.paste(_thumbnail(out, entry), (x, y))
-            number = entry["file"][6:-4].lstrip("0") or "0"
-            grey = "  mono" if entry["monochrome"] else ""
-            draw.text((x + 2, y + SHEET_FACE + 1), f"{number}{grey}", (235, 235, 235), small)
-            pose = f"y {entry['yaw']:+.0f}  p {entry['pitch']:+.0f}  sharp {entry['blur']:.0f}"
-            draw.text((x + 2, y + SHEET_FACE + 14), pose, (160, 160, 160), small)
+            x, y = 4 + column * across, HEAD + row * down
+            sheet.paste(_thumbnail(folder, entry), (x, y))
+            first, second = _label(entry)
+            draw.text((x + 2, y + FACE + 1), first, BRIGHT, font)
+            draw.text((x + 2, y + FACE + 14), second, DIM, font)
     return sheet
 
 
-def _thumbnail(out: Path, entry: Entry) -> Image.Image:
+def _label(entry: Entry) -> tuple[str, str]:
+    number = str(int(Path(entry["file"]).stem))
+    grey = "  mono" if entry["monochrome"] else ""
+    pose = f"y {entry['yaw']:+.0f}  p {entry['pitch']:+.0f}  sharp {entry['blur']:.0f}"
+    return number + grey, pose
+
+
+def _thumbnail(folder: Path, entry: Entry) -> Image.Image:
     """Return a small picture of a face with a dot on each landmark."""
-    crop = read_crop(out / entry["file"])
-    side = crop.shape[0]
-    small = cv2.resize(crop, (SHEET_FACE, SHEET_FACE), interpolation=cv2.INTER_AREA)
-    image = Image.fromarray((small // 257).astype(np.uint8), "RGB")
-    dots = [tuple(point) for point in np.array(entry["landmarks"]) * (SHEET_FACE / side) - 0.5]
-    ImageDraw.Draw(image).point(dots, (90, 255, 160))
+    crop = read_crop(folder / entry["file"])
+    small = cv2.resize(crop, (FACE, FACE), interpolation=cv2.INTER_AREA)
+    image = Image.fromarray((np.asarray(small) // 257).astype(np.uint8))
+    points = np.array(entry["landmarks"]) * (FACE / crop.shape[0]) - 0.5
+    ImageDraw.Draw(image).point([(float(x), float(y)) for x, y in points], DOT)
     return image
