@@ -24,7 +24,6 @@ def tiny_model(
         "ellipse": ellipse.astype(np.float32),
         "zero": np.zeros((1, 1, 1, 1), np.float32),
         "column": np.array([-1, 1, 1, 1], np.int64),
-        "first": np.array([0], np.int64),
     }
     nodes = [
         helper.make_node("Reshape", ["strength", "column"], ["alpha"]),
@@ -43,8 +42,8 @@ def tiny_model(
             helper.make_tensor_value_info("image", TensorProto.FLOAT, picture),
             helper.make_tensor_value_info("strength", TensorProto.FLOAT, ["n"]),
         ],
-        [helper.make_tensor_value_info(name, TensorProto.FLOAT, shapes[name]) for name in outputs],
-        [numpy_helper.from_array(value, name) for name, value in constants.items()],
+        [helper.make_tensor_value_info(each, TensorProto.FLOAT, shapes[each]) for each in outputs],
+        [numpy_helper.from_array(value, each) for each, value in constants.items()],
     )
     model = helper.make_model(graph, opset_imports=[helper.make_opsetid("", 17)], ir_version=9)
     manifest = Manifest(name=name, size=SIZE, performer="performer", likeness="likeness")

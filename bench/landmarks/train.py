@@ -455,7 +455,7 @@ def train(
     synthetic = [_synthetic(rng) for _ in range(250)]
     material = Material(*arrays, points, count, _load_photographs(), synthetic)
     net, sample, loss_of, size, rate = {
-        "landmarks": (LandmarkNet(), landmark_sample, landmark_loss, 48, 2e-3),
+        "landmarks": (LandmarkNet(), landmark_sample, landmark_loss, 24, 2e-3),
         "finder": (FinderNet(), finder_sample, finder_loss, 48, 3e-3),
     }[kind]
     if start_from:

@@ -781,12 +781,9 @@ _BADNESS: Mapping[str, Callable[[float], float]] = MappingProxyType(
 def _summed(scores: tuple[Score, ...], stops: float, skipped: tuple[int, ...]) -> ShotScore:
     mean: dict[str, float] = {}
     worst: dict[str, Worst] = {}
+    frames = [(score.frame, score.figures()) for score in scores]
     for name, badness in _BADNESS.items():
-        taken = [
-            Worst(float(score.figures()[name]), score.frame)
-            for score in scores
-            if name in score.figures()
-        ]
+        taken = [Worst(float(one[name]), frame) for frame, one in frames if name in one]
         if not taken:
             continue
         finite = [figure.value for figure in taken if math.isfinite(figure.value)]

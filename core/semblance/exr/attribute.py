@@ -134,7 +134,8 @@ class Attribute:
         """Return the value as a person reads it."""
         value = self.value
         if isinstance(value, bytes):
-            return f"{len(value)} bytes of {self.kind}"
+            kind = self.kind.encode(errors="replace").decode()  # a damaged one may not be text
+            return f"{len(value)} bytes of {kind}"
         if self.kind == "timecode":
             return _timecode(value[0])
         if self.kind == "rational":

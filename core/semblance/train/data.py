@@ -286,9 +286,9 @@ class Sampler:
         self._device = performer.pictures.device
 
     def batch(self, step: int, warp: float) -> Batch:
-        """The batch of `step` with inputs warped at strength `warp`."""
+        """The batch of `step` with inputs warped at strength `warp`; no step below 0 is trained."""
         config = self._config
-        rng = np.random.default_rng((config.seed, step))
+        rng = np.random.default_rng((config.seed, int(step < 0), abs(step)))
         noise = torch.Generator(device=self._device)
         noise.manual_seed(int(rng.integers(2**62)))
         n, size = 2 * config.batch, config.size

@@ -33,6 +33,7 @@ ANNEAL_FROM: Final = 0.75
 CYCLE_FROM: Final = 0.1
 EMA: Final = 0.998
 CLIP: Final = 1.0
+CALIBRATION: Final = 24
 MOMENTUM: Final = 0.1
 REPORT_SECONDS: Final = 1.0
 
@@ -144,10 +145,13 @@ class Trainer:
 
     def _encode(self, batch: Batch) -> Tensor:
         raw = self.network.encoder(batch.image.contiguous(memory_format=torch.channels_last))
-        half = self.config.batch
-        performer = self.network.observe(raw[:half], PERFORMER)
-        likeness = self.network.observe(raw[half:], LIKENESS)
-        return self.network.normalise(torch.cat([performer, likeness]), batch.strength)
+        return self.network.normalise(self._observe(self.network, raw), batch.strength)
+
+    def _observe(self, network: LikenessNet, raw: Tensor) -> Tensor:
+        performer, likeness = raw.chunk(2)
+        return torch.cat(
+            [network.observe(performer, PERFORMER), network.observe(likeness, LIKENESS)]
+        )
 
     def _cycle(self, batch: Batch, code: Tensor) -> Tensor:
         """Distance of codes to those of the pictures made from them at random strengths.
@@ -170,10 +174,24 @@ class Trainer:
     @torch.no_grad()
     def _average(self) -> None:
         keep = min(EMA, (1.0 + self.state.step) / (10.0 + self.state.step))
-        newest, average = self.network.state_dict(), self.average.state_dict()
-        torch._foreach_lerp_(list(average.values()), list(newest.values()), 1.0 - keep)
-        for name, _ in self.network.named_buffers():
-            average[name].copy_(newest[name])
+        newest, average = self.network.parameters(), self.average.parameters()
+        torch._foreach_lerp_(list(average), list(newest), 1.0 - keep)
+
+    @torch.no_grad()
+    def calibrate(self) -> None:
+        """Give the averaged network running statistics of its own.
+
+        Averaged weights make other codes than the newest ones, so the newest statistics do not
+        fit them. The batches are fixed by the seed; training is not touched.
+        """
+        self.average.forget()
+        self.average.train()
+        batches = [self.sampler.batch(-1 - index, 0.0).image for index in range(CALIBRATION)]
+        for image in batches:  # the centre first, since the codes depend on it
+            self.average.encoder(image)
+        self.average.eval()
+        for image in batches:
+            self._observe(self.average, self.average.encoder(image))
 
 
 def train(
@@ -239,6 +257,8 @@ def train(
             if not math.isfinite(losses["loss"]):
                 raise _diverged(step)
             report(Progress(step, config.steps, losses, rate, _seconds_left(trainer, rate)))
+        if saving or showing:
+            trainer.calibrate()
         if saving:
             save(run, trainer)
         if showing:

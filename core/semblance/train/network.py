@@ -192,6 +192,12 @@ class LikenessNet(nn.Module):
         self.register_buffer("code_variance", torch.ones(2, config.code))
         self.register_buffer("code_seen", torch.zeros(2))
 
+    def forget(self) -> None:
+        """Begin all running statistics anew."""
+        self.encoder.seen.zero_()
+        self.code_seen.zero_()
+        self.encoder.momentum = 0.0
+
     def observe(self, raw: Tensor, identity: int) -> Tensor:
         """Take raw codes (n, z) of one identity into its running statistics.
 
