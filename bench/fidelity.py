@@ -215,7 +215,9 @@ def checks(strengths: Mapping[str, Mapping[str, Any]]) -> dict[str, bool]:
         held["progress rises with strength"] = all(a < b for a, b in pairwise(steps))
     if "0" in strengths:
         near = strengths["0"]["psnr_to_plate"]
-        held[f"strength 0 within {PERFORMER:g} dB of the plate"] = near is None or near >= PERFORMER
+        held[f"strength 0 at least {PERFORMER:g} dB to the plate"] = (
+            near is None or near >= PERFORMER
+        )
     return held
 
 

@@ -17,7 +17,7 @@
  addUserKnob {20 group_track l "track" n 1}
  addUserKnob {2 track_file l "track file" t "Track of the performer's face (JSON); empty tracks the plate on the way."}
  addUserKnob {7 smoothing l "smoothing" t "Zero-phase smoothing of the track, as the deviation of its filter; 0 keeps it as it is. (frames)" R 0 3}
- smoothing "0.6"
+ smoothing "1"
  addUserKnob {20 end_track n -1}
  addUserKnob {20 group_identity l "identity" n 1}
  addUserKnob {7 identity_strength l "identity strength" t "Morph from the performer's own face (0) to the likeness (1), made in the network." R 0 1}

@@ -1,4 +1,4 @@
-"""A face that is drawn, an ellipse of one hue with a pattern on it, and a provider that finds it."""
+"""A drawn face, an ellipse of one hue with a pattern on it, and a provider that finds it."""
 
 from __future__ import annotations
 
@@ -43,6 +43,7 @@ def draw(shape, faces, *, gain=1.0, seed=1, aspect=1.0, origin=(0, 0)):
         edge = np.clip((1.0 - radius) * AXES.mean() * size / aspect + 0.5, 0.0, 1.0)
         phase = rng.uniform(0.0, 6.0, 3)
         pattern = 1.0 + 0.35 * np.sin(40.0 * u + phase[0]) * np.sin(37.0 * v + phase[1])
+        pattern = pattern * (1.0 + 0.9 * (np.cos(phase[2]) * u + np.sin(phase[2]) * v))
         lips = ((np.abs(u) < 0.12) & (np.abs(v - 0.14) < 0.04))[..., None] * np.array(
             [0.1, 0, 0.06]
         )

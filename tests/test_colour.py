@@ -96,3 +96,6 @@ def test_a_face_is_measured_inside_its_landmarks_alone() -> None:
     linear[20, 20] = np.nan
     corners = np.array([[10.5, 10.5], [30.5, 10.5], [30.5, 30.5], [10.5, 30.5]])
     assert colour.face_luma(linear, corners) == pytest.approx(0.25)
+    away = corners - (15.0, 0.0)
+    assert colour.face_luma(linear, away) == pytest.approx(colour.face_luma(linear[:, :16], away))
+    assert colour.face_luma(linear, corners + 100.0) is None

@@ -64,8 +64,8 @@ def test_every_layout_comes_back_bit_for_bit(layout: str, tmp_path: Path) -> Non
     assert not written.note
     assert written.bytes == written.path.stat().st_size
     assert leftovers(tmp_path) == []
-    before, after = read_header(source), read_header(written.path)
-    assert [part.attributes for part in after.parts] == [part.attributes for part in before.parts]
+    # The same encoder wrote it, so even the order of parts, chunks and attributes is the file's.
+    assert written.path.read_bytes() == source.read_bytes()
 
 
 @st.composite

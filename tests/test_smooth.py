@@ -6,10 +6,10 @@ from dataclasses import replace
 
 import numpy as np
 import pytest
-from helpers_drawn import landmarks_at
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
+from helpers_drawn import landmarks_at
 from semblance.face import Face, Track
 from semblance.track.smooth import LONGEST_GAP, fill_gaps, smooth
 

@@ -6,11 +6,11 @@ import json
 
 import numpy as np
 import pytest
-from helpers_drawn import landmarks_at
 from hypothesis import given, settings
 from hypothesis import strategies as st
 from hypothesis.extra.numpy import arrays
 
+from helpers_drawn import landmarks_at
 from semblance.errors import OutputError, TrackError
 from semblance.face import Face, Track
 from semblance.track.file import load_track, save_track

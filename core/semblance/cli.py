@@ -30,6 +30,7 @@ if TYPE_CHECKING:
     from semblance.exr import Sequence as Frames
     from semblance.face import Track
     from semblance.model import Likeness
+    from semblance.plate import Plate
     from semblance.release import Verdict
 
 __all__ = ["main"]
@@ -487,9 +488,15 @@ def apply(
         track = _track(plates, numbers, first, tracker, models_dir)
     version = _version()
 
-    def marks(frame: int, knobs: Knobs) -> Mapping[str, Any]:
+    def marks(frame: int, knobs: Knobs, plate: Plate) -> Mapping[str, Any]:
         return provenance.marks(
-            likeness.name, likeness.sha256, verdict, knobs.changed(), frame, version, {}
+            likeness.name,
+            likeness.sha256,
+            verdict,
+            knobs.changed(),
+            frame,
+            version,
+            plate.metadata,
         )
 
     with _stopping() as stop, _progress("rendering", len(numbers)) as bar:

@@ -120,7 +120,7 @@ def luma(linear: Pixels) -> Pixels:
     return np.asarray(linear @ LUMA_WEIGHTS, np.float32)
 
 
-def face_luma(linear: Pixels, landmarks: NDArray[np.floating]) -> float:
+def face_luma(linear: Pixels, landmarks: NDArray[np.floating]) -> float | None:
     """Return the mean luma of a face, over the convex hull of its landmarks.
 
     Parameters
@@ -132,15 +132,23 @@ def face_luma(linear: Pixels, landmarks: NDArray[np.floating]) -> float:
 
     Returns
     -------
-    float
-        NaN where the hull holds no finite pixel.
+    float or None
+        None where the hull holds no finite pixel.
     """
-    inside = np.zeros(linear.shape[:2], np.uint8)
-    hull = cv2.convexHull(np.round(np.asarray(landmarks) - 0.5).astype(np.int32))
-    cv2.fillConvexPoly(inside, hull, 1)
-    values = luma(linear[inside > 0])
+    height, width = linear.shape[:2]
+    points = np.asarray(landmarks, np.float64)
+    low = np.clip(np.floor(points.min(0)).astype(int), 0, (width, height))
+    high = np.clip(np.ceil(points.max(0)).astype(int), 0, (width, height))
+    box = linear[low[1] : high[1], low[0] : high[0]]
+    if box.size == 0:
+        return None
+    inside = np.zeros(box.shape[:2], np.uint8)
+    # Sixteenths of a pixel; OpenCV puts pixel centres at whole numbers.
+    outline = np.round((points - low - 0.5) * 16.0).astype(np.int32)
+    cv2.fillConvexPoly(inside, cv2.convexHull(outline), 1, shift=4)
+    values = luma(box[inside > 0])
     values = values[np.isfinite(values)]
-    return float(values.mean()) if values.size else math.nan
+    return float(values.mean(dtype=np.float64)) if values.size else None
 
 
 def auto_stops(lumas: Iterable[float]) -> float:

@@ -24,7 +24,8 @@ class Face:
     score : float
         0..1, the detector's confidence.
     yaw, pitch, roll : float
-        Degrees; yaw is positive toward the image's right, pitch up, roll clockwise.
+        Degrees, as `track.head.head_pose` signs them: yaw is positive toward the image's right,
+        pitch down, roll where the head's own left side is up.
     luma : float or None
         Mean scene-linear Rec.709 luma of the face, for exposure; None where it was not measured.
     source : str

@@ -225,7 +225,7 @@ class TrackKnobs(_Checked):
         animates=False,
     )
     smoothing: float = knob(
-        0.6,
+        1.0,
         "Zero-phase smoothing of the track, as the deviation of its filter; 0 keeps it as it is.",
         unit="frames",
         range=(0.0, 10.0),

@@ -141,13 +141,13 @@ def render(
     return Result(shown, statistics)
 
 
-def face_luma(plate: Plate, face: Face, knobs: ColourKnobs) -> float:
-    """Return the mean scene-linear luma of a face in a plate; NaN where it lies outside."""
+def face_luma(plate: Plate, face: Face, knobs: ColourKnobs) -> float | None:
+    """Return the mean scene-linear luma of a face in a plate; None where it lies outside."""
     low, high = np.floor(face.landmarks.min(axis=0)), np.ceil(face.landmarks.max(axis=0))
     window = Window(int(low[0]), int(low[1]), int(high[0]), int(high[1]))
     window = window.intersection(plate.data_window)
     if window.empty:
-        return float("nan")
+        return None
     space = colour.resolve_space(knobs.input_space, plate.metadata)
     linear = colour.to_linear(_straight(plate, window), space)
     return colour.face_luma(linear, face.landmarks - (window.x0, window.y0))

@@ -624,11 +624,12 @@ def shot_stops(track: Track, plates: Sequence, input_space: str = "auto") -> flo
     if not lumas:
         knobs = ColourKnobs(input_space=input_space)
         there = set(plates.frames())
-        lumas = [
+        measured = (
             pipeline.face_luma(_read(plates, frame), face, knobs)
             for frame, face in track.faces.items()
             if frame in there
-        ]
+        )
+        lumas = [luma for luma in measured if luma is not None]
     return colour.auto_stops(lumas)
 
 

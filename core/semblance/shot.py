@@ -268,7 +268,7 @@ def _lumas(
         except InputError:  # the frame itself will say what is wrong with it
             continue
         values.append(pipeline.face_luma(plate, track.faces[frame], knobs.colour))
-    return tuple(values)
+    return tuple(value for value in values if value is not None)
 
 
 def _check_track(track: Track, plate: Plate) -> None:

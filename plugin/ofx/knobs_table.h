@@ -5,7 +5,7 @@
 #include <stddef.h>
 
 /* Sent in the worker's hello: equal where plug-in and worker know the same knobs. */
-#define SEMBLANCE_KNOBS_DIGEST "811ecf2f72fc9c99"
+#define SEMBLANCE_KNOBS_DIGEST "dc757bfe49d66037"
 #define SEMBLANCE_KNOB_COUNT 30
 
 typedef enum {
@@ -38,7 +38,7 @@ static const semblance_knob semblance_knobs[SEMBLANCE_KNOB_COUNT] = {
     {"auto_exposure", "colour", "auto exposure", "Bring the face to the level the network knows, steady over the shot.", "", SEMBLANCE_BOOL, 0, 1.0, "", 0.0, 0.0, 0.0, 0.0, NULL},
     {"exposure", "colour", "exposure", "Exposure of the network's view, added to the automatic one; the plate keeps its own.", "stops", SEMBLANCE_FLOAT, 1, 0.0, "", -16.0, 16.0, -4.0, 4.0, NULL},
     {"track_file", "track", "track file", "Track of the performer's face (JSON); empty tracks the plate on the way.", "", SEMBLANCE_FILE, 0, 0.0, "", 0.0, 0.0, 0.0, 0.0, NULL},
-    {"smoothing", "track", "smoothing", "Zero-phase smoothing of the track, as the deviation of its filter; 0 keeps it as it is.", "frames", SEMBLANCE_FLOAT, 0, 0.6, "", 0.0, 10.0, 0.0, 3.0, NULL},
+    {"smoothing", "track", "smoothing", "Zero-phase smoothing of the track, as the deviation of its filter; 0 keeps it as it is.", "frames", SEMBLANCE_FLOAT, 0, 1.0, "", 0.0, 10.0, 0.0, 3.0, NULL},
     {"identity_strength", "identity", "identity strength", "Morph from the performer's own face (0) to the likeness (1), made in the network.", "", SEMBLANCE_FLOAT, 1, 1.0, "", 0.0, 1.0, 0.0, 1.0, NULL},
     {"mask_source", "mask", "source", "Matte from the network, from the landmarks, from both, or from the roto input alone.", "", SEMBLANCE_CHOICE, 0, 2.0, "", 0.0, 0.0, 0.0, 0.0, semblance_choices_mask_source},
     {"mask_brows", "mask", "brows", "Replace the brows.", "", SEMBLANCE_BOOL, 1, 1.0, "", 0.0, 0.0, 0.0, 0.0, NULL},

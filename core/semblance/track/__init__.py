@@ -9,7 +9,7 @@ import importlib
 from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
-    from semblance.track.analyse import face_luma, find_faces, track_shot
+    from semblance.track.analyse import find_faces, track_shot
     from semblance.track.file import load_track, save_track
     from semblance.track.imported import import_track
     from semblance.track.provider import Detection, FaceProvider, open_provider
@@ -17,7 +17,6 @@ if TYPE_CHECKING:
 __all__ = [
     "Detection",
     "FaceProvider",
-    "face_luma",
     "find_faces",
     "import_track",
     "load_track",
@@ -29,7 +28,6 @@ __all__ = [
 _HOMES = {
     "Detection": "provider",
     "FaceProvider": "provider",
-    "face_luma": "analyse",
     "find_faces": "analyse",
     "import_track": "imported",
     "load_track": "file",

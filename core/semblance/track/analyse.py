@@ -18,6 +18,7 @@ from numpy.typing import NDArray
 
 from semblance.colour import (
     EXPOSURE_TARGET,
+    face_luma,
     linear_to_srgb,
     luma,
     resolve_space,
@@ -31,7 +32,7 @@ from semblance.plate import Plate
 from semblance.track.head import head_pose
 from semblance.track.provider import Detection, FaceProvider
 
-__all__ = ["face_luma", "find_faces", "track_shot"]
+__all__ = ["find_faces", "track_shot"]
 
 Pixels = NDArray[np.float32]
 Points = NDArray[np.float64]
@@ -44,6 +45,13 @@ REACH: Final = 0.6
 
 GROWTH: Final = 1.35
 """Factor by which the face's size may change from one frame to the next."""
+
+LARGEST: Final = 1920
+"""Longest side, square pixels, of what a provider is shown; a larger picture is reduced, and a face
+that is found in it placed again in a view of its own region."""
+
+REGION: Final = 0.75
+"""Of a picture is shown, around a known face, so many times the face's extent on each side."""
 
 
 def track_shot(
@@ -110,7 +118,7 @@ def track_shot(
                 )
             space = resolve_space(colour.input_space, plate.metadata)
             linear = to_linear(plate.picture(), space)
-        found = hold.next(linear, plate)
+        found = hold.next(frame, linear, plate)
         looked.append(frame)
         if found is not None:
             faces[frame] = found
@@ -145,48 +153,29 @@ def find_faces(
         found = _View.of(linear, stops + bracket, pixel_aspect).find(provider)
         if not found:
             continue
-        level = face_luma(linear, found[0].landmarks)
-        if level is None or level <= 0.0:
-            return found
-        exact = math.log2(EXPOSURE_TARGET / level)
-        if abs(exact - stops - bracket) < 1.0:
-            return found
-        return _View.of(linear, exact, pixel_aspect).find(provider) or found
+        exact = _face_stops(linear, found[0].landmarks)
+        if exact is not None and abs(exact - stops - bracket) > 1.0:
+            found = _View.of(linear, exact, pixel_aspect).find(provider) or found
+        if max(linear.shape[1] * pixel_aspect, linear.shape[0]) > LARGEST:
+            found = tuple(_placed_again(linear, pixel_aspect, provider, face) for face in found)
+        return found
     return ()
 
 
-def face_luma(linear: Pixels, landmarks: NDArray[np.floating]) -> float | None:
-    """Return the mean scene-linear luma in the convex hull of landmarks.
-
-    Parameters
-    ----------
-    linear : (h, w, 3) float32 array
-        Scene-linear Rec.709; pixels that are not finite are left out.
-    landmarks : (n, 2) array
-        Pixels of `linear`, pixel centres at +0.5, y down.
-
-    Returns
-    -------
-    float or None
-        None where the hull holds no pixel of the picture.
-    """
-    height, width = linear.shape[:2]
-    points = np.asarray(landmarks, np.float64)
-    low = np.clip(np.floor(points.min(0)).astype(int), 0, (width, height))
-    high = np.clip(np.ceil(points.max(0)).astype(int), 0, (width, height))
-    box = linear[low[1] : high[1], low[0] : high[0]]
-    if box.size == 0:
-        return None
-    mask = np.zeros(box.shape[:2], np.uint8)
-    # Sixteenths of a pixel; OpenCV puts pixel centres at whole numbers.
-    outline = np.round((points - low - 0.5) * 16.0).astype(np.int32)
-    cv2.fillConvexPoly(mask, cv2.convexHull(outline), 1, shift=4)
-    values = luma(box[mask > 0])
-    values = values[np.isfinite(values)]
-    return float(values.mean(dtype=np.float64)) if values.size else None
+def _placed_again(
+    linear: Pixels, pixel_aspect: float, provider: FaceProvider, face: Detection
+) -> Detection:
+    """Return a face that was found in a reduced picture with landmarks from the whole one."""
+    stops = _face_stops(linear, face.landmarks)
+    near = np.asarray(face.landmarks, np.float64)
+    view = _View.of(linear, 0.0 if stops is None else stops, pixel_aspect, near)
+    return view.refine(provider, near) or face
 
 
-# -------------------------------------------------------------------------------- from frame on
+def _face_stops(linear: Pixels, landmarks: NDArray[np.floating]) -> float | None:
+    """Return the exposure that a face asks for; None for one that is black or not in sight."""
+    level = face_luma(linear, landmarks)
+    return math.log2(EXPOSURE_TARGET / level) if level is not None and level > 0.0 else None
 
 
 class _Hold:
@@ -197,23 +186,24 @@ class _Hold:
         self._number = face
         self._last: Points | None = None  # landmarks in the windows' pixel space
         self._stops: float | None = None  # that the last face asked for
-        self._lost = 0  # frames since the face was last seen
+        self._seen = 0  # the frame that the last face is of
+        self._lost = False  # whether there was none in the frame before
 
-    def next(self, linear: Pixels, plate: Plate) -> Face | None:
+    def next(self, frame: int, linear: Pixels, plate: Plate) -> Face | None:
         """Return the face of the next frame."""
         origin = np.array([plate.data_window.x0, plate.data_window.y0], np.float64)
-        detection = self._follow(linear, plate.pixel_aspect, origin) or self._seek(
-            linear, plate.pixel_aspect, origin
+        passed = max(frame - self._seen, 1)
+        detection = self._follow(linear, plate.pixel_aspect, origin, passed) or self._seek(
+            linear, plate.pixel_aspect, origin, passed
         )
+        self._lost = detection is None
         if detection is None:
-            self._lost += 1
             return None
         local = np.asarray(detection.landmarks, np.float64)
         level = face_luma(linear, local)
-        self._lost = 0
+        self._seen = frame
         self._last = local + origin
-        if level is not None and level > 0.0:
-            self._stops = math.log2(EXPOSURE_TARGET / level)
+        self._stops = _face_stops(linear, local)
         yaw, pitch, roll = head_pose(local * (plate.pixel_aspect, 1.0))
         return Face(
             landmarks=self._last,
@@ -225,23 +215,24 @@ class _Hold:
             source=self._provider.name,
         )
 
-    def _follow(self, linear: Pixels, aspect: float, origin: Points) -> Detection | None:
+    def _follow(
+        self, linear: Pixels, aspect: float, origin: Points, passed: int
+    ) -> Detection | None:
         """Look where the face was in the frame before."""
         if self._last is None or self._lost or self._stops is None:
             return None
         near = self._last - origin
-        view = _View.of(linear, self._stops, aspect)
-        found = view.refine(self._provider, near)
-        return found if found is not None and _goes_on(near, found.landmarks, 1) else None
+        found = _View.of(linear, self._stops, aspect, near).refine(self._provider, near)
+        return found if found is not None and _goes_on(near, found.landmarks, passed) else None
 
-    def _seek(self, linear: Pixels, aspect: float, origin: Points) -> Detection | None:
+    def _seek(self, linear: Pixels, aspect: float, origin: Points, passed: int) -> Detection | None:
         """Look everywhere: for the face by its number at first, by nearness after that."""
         found = find_faces(linear, aspect, self._provider)
         if self._last is None:
             by_size = sorted(found, key=lambda one: -_size(one.landmarks))
             return by_size[self._number] if self._number < len(by_size) else None
         near = self._last - origin
-        likely = [one for one in found if _goes_on(near, one.landmarks, self._lost + 1)]
+        likely = [one for one in found if _goes_on(near, one.landmarks, passed)]
         return min(likely, key=lambda one: _distance(near, one.landmarks), default=None)
 
 
@@ -267,34 +258,52 @@ def _size(landmarks: NDArray[np.floating]) -> float:
 
 @dataclass(frozen=True)
 class _View:
-    """What a provider is shown: sRGB-encoded (h, w', 3), square pixels."""
+    """What a provider is shown of a picture: sRGB-encoded, square pixels, whole or a region."""
 
     image: Pixels
-    stretch: float  # columns of the view for one column of the picture
+    origin: Points  # of the region in the picture
+    scale: Points  # pixels of the view for one of the picture, x and y
 
     @classmethod
-    def of(cls, linear: Pixels, stops: float, pixel_aspect: float) -> _View:
-        """Expose, encode and de-squeeze a scene-linear picture."""
-        exposed = np.nan_to_num(linear * np.float32(2.0**stops), nan=0.0, posinf=1.0, neginf=0.0)
-        image = linear_to_srgb(np.clip(exposed, 0.0, 1.0))
+    def of(
+        cls, linear: Pixels, stops: float, pixel_aspect: float, near: Points | None = None
+    ) -> _View:
+        """Expose, de-squeeze and encode a scene-linear picture, or what is around landmarks."""
+        x0, y0, x1, y1 = _around(near, linear) if near is not None else (0, 0, *linear.shape[1::-1])
+        with np.errstate(over="ignore"):
+            exposed = linear[y0:y1, x0:x1] * np.float32(2.0**stops)
+        exposed = np.fmax(exposed, np.float32(0.0))  # which makes 0 of a NaN
+        image: Pixels = np.minimum(exposed, np.float32(1.0))
         height, width = image.shape[:2]
-        wide = max(round(width * pixel_aspect), 1)
-        if wide != width:
-            method = cv2.INTER_AREA if wide < width else cv2.INTER_CUBIC
-            image = np.clip(cv2.resize(image, (wide, height), interpolation=method), 0.0, 1.0)
-        return cls(image, wide / width)
+        reduced = min(1.0, LARGEST / max(width * pixel_aspect, height))
+        size = max(round(width * pixel_aspect * reduced), 1), max(round(height * reduced), 1)
+        if size != (width, height):
+            method = cv2.INTER_AREA if size[0] * size[1] < width * height else cv2.INTER_CUBIC
+            image = np.clip(cv2.resize(image, size, interpolation=method), 0.0, 1.0)
+        scale = np.array([size[0] / width, size[1] / height])
+        return cls(linear_to_srgb(image), np.array([x0, y0], np.float64), scale)
 
     def find(self, provider: FaceProvider) -> tuple[Detection, ...]:
         return tuple(self._back(found) for found in provider.find(self.image))
 
     def refine(self, provider: FaceProvider, near: Points) -> Detection | None:
-        found = provider.refine(self.image, (near * (self.stretch, 1.0)).astype(np.float32))
+        local = (near - self.origin) * self.scale
+        found = provider.refine(self.image, local.astype(np.float32))
         return None if found is None else self._back(found)
 
     def _back(self, found: Detection) -> Detection:
         """Return a detection in pixels of the picture."""
-        scale = np.array([1.0 / self.stretch, 1.0], np.float32)
-        return replace(found, landmarks=found.landmarks * scale)
+        points = found.landmarks / self.scale + self.origin
+        return replace(found, landmarks=points.astype(np.float32))
+
+
+def _around(near: Points, linear: Pixels) -> tuple[int, int, int, int]:
+    """Return x0, y0, x1, y1 of the part of a picture that a provider needs to see a face there."""
+    reach = REGION * np.ptp(near, axis=0).max()
+    limit = np.array(linear.shape[1::-1])
+    low = np.clip(np.floor(near.min(0) - reach).astype(int), 0, limit - 1)
+    high = np.clip(np.ceil(near.max(0) + reach).astype(int), low + 1, limit)
+    return int(low[0]), int(low[1]), int(high[0]), int(high[1])
 
 
 def _frame_stops(linear: Pixels) -> float:

@@ -16,7 +16,7 @@ References
 from __future__ import annotations
 
 import math
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from importlib import resources
 from pathlib import Path
 from typing import Any
@@ -56,6 +56,8 @@ MIDDLE_SIDE = 52.0
 """Region of interest, in pixels of a level, that the finder's size output of 0 stands for."""
 HEAT_FLOOR = 0.15
 CANDIDATES = 12
+TURNED = 3
+TURNS = (-0.45, 0.45)
 ACCEPT = 0.5
 KEEP = 0.25
 """Least score of a face that was there before (`refine`): lower, as hysteresis."""
@@ -249,7 +251,11 @@ class NativeProvider:
         candidates = self._candidates(luma)
         if not candidates:
             return ()
-        first = self._read(luma, candidates)
+        # The finder's roll is the least sure of its answers: its best places are tried turned, too.
+        turned = [
+            replace(roi, roll=roi.roll + turn) for roi in candidates[:TURNED] for turn in TURNS
+        ]
+        first = self._read(luma, candidates + turned)
         likely = [r for r in first if r.face > 0.2 and _plausible(r)]
         second = self._read(luma, [roi_of(r.landmarks) for r in likely])
         kept: list[_Reading] = []

@@ -30,10 +30,10 @@ import numpy as np
 from numpy.typing import NDArray
 
 from semblance.align import TEMPLATE_NAME, bounds, fit, to_crop, transform
-from semblance.colour import auto_stops, encode
+from semblance.colour import auto_stops, encode, face_luma
 from semblance.errors import Cancelled, FootageError, OutputError, frame_context
 from semblance.plate import Window
-from semblance.track.analyse import face_luma, find_faces
+from semblance.track.analyse import find_faces
 from semblance.track.head import head_pose
 from semblance.track.provider import Detection, FaceProvider
 from semblance.train.footage import Footage, Picture, open_footage
@@ -132,9 +132,10 @@ def build_faceset(
 ) -> FacesetSummary:
     """Make a faceset, or go on with one that was interrupted.
 
-    Every picture gives at most one face: its largest. What was looked at is written down as it
-    goes, so that the same call after an interruption does only what is left, to the same result;
-    footage that was added, changed or taken away in between is added, made again or taken away.
+    Every picture gives at most one face: the largest of those that reach `min_score`. What was
+    looked at is written down as it goes, so that the same call after an interruption does only what
+    is left, to the same result; footage that was added, changed or taken away in between is added,
+    made again or taken away.
 
     Parameters
     ----------
@@ -351,7 +352,8 @@ class _Judge:
         if not faces:
             return _Found(("no face",))
         others = ("other face",) * (len(faces) - 1)
-        largest = max(faces, key=lambda face: float(np.ptp(face.landmarks, axis=0).sum()))
+        sure = [face for face in faces if face.score >= self.min_score] or faces
+        largest = max(sure, key=lambda face: float(np.ptp(face.landmarks, axis=0).sum()))
         try:
             crop, figures = self._judged(linear, aspect, largest, neighbours)
         except _UnfitError as reason:

@@ -169,15 +169,16 @@ def _decode(data: NDArray[np.uint8]) -> Pixels | None:
     """Decode an encoded still to linear RGB, or None where that fails."""
     try:
         # Keeps 16 bits, repeats a grey channel, drops alpha, turns as the camera was held.
-        stored = cv2.imdecode(data, cv2.IMREAD_COLOR_RGB | cv2.IMREAD_ANYDEPTH)
+        stored = cv2.imdecode(data, cv2.IMREAD_COLOR | cv2.IMREAD_ANYDEPTH)
     except cv2.error:
         return None
     if stored is None or stored.ndim != 3:
         return None
-    if stored.dtype in (np.uint8, np.uint16):
-        scale = np.float32(255.0 if stored.dtype == np.uint8 else 65535.0)
-        return srgb_to_linear(np.asarray(stored, np.float32) / scale)
-    return np.asarray(stored, np.float32)
+    # Turned to RGB here: for TIFF, OpenCV 5.0 does not heed IMREAD_COLOR_RGB.
+    picture = np.ascontiguousarray(stored[..., ::-1], np.float32)
+    if stored.dtype not in (np.uint8, np.uint16):
+        return picture
+    return srgb_to_linear(picture / np.float32(255.0 if stored.dtype == np.uint8 else 65535.0))
 
 
 def _read_exr(path: Path) -> tuple[Pixels, float]:
