@@ -21,7 +21,7 @@ pytest.importorskip("onnx", reason="export needs the extra 'train'")
 
 SEMBLANCE = [sys.executable, "-c", "import sys; from semblance.cli import main; sys.exit(main())"]
 SIDE, COUNT = 96, 12
-SETTINGS = ["--size", "32", "--batch", "2", "--save-every", "20", "--preview-every", "0"]
+SETTINGS = ["--size", "32", "--batch", "2", "--save-every", "100000", "--preview-every", "0"]
 
 
 def draw_faces(folder: Path, skin: tuple[int, int, int]) -> None:
@@ -81,8 +81,17 @@ def test_a_stopped_run_goes_on_and_becomes_a_model(facesets, capsys):
     assert "go on with: semblance train" in said
     assert "--steps 5000" in said
     assert "Traceback" not in complaints
-    stopped = max(int(path.stem.split("-")[1]) for path in losses.parent.glob("checkpoint-*.json"))
-    assert 0 < stopped < 5000
+    (stop,) = (json.loads(path.read_text()) for path in losses.parent.glob("checkpoint-*.json"))
+    assert 0 < stop["step"] < 5000
+
+    # The same command goes on, here with a limit of one more second.
+    limit = ["--seconds", str(stop["seconds"] + 1.0), "--json"]
+    again = subprocess.run([*SEMBLANCE, *words, *limit], capture_output=True, text=True)
+    assert again.returncode == 0, again.stderr
+    went_on = json.loads(again.stdout)
+    assert went_on["complete"]
+    assert went_on["step"] > stop["step"]
+    assert Path(went_on["checkpoint"]).exists()
 
     # Another length would be another run: its schedules span its steps.
     assert main(train(facesets, 6000)) == 1
@@ -90,8 +99,9 @@ def test_a_stopped_run_goes_on_and_becomes_a_model(facesets, capsys):
 
     model = facesets / "likeness.onnx"
     assert main(["export", str(facesets / "run"), "-o", str(model), "--name", "test face"]) == 0
+    assert "test face, 32 px" in capsys.readouterr().out
     assert main(["info", str(model), "--json"]) == 0
-    described = json.loads(capsys.readouterr().out.partition("{")[2].join(["{", ""]))
+    described = json.loads(capsys.readouterr().out)
     assert described["name"] == "test face"
     assert described["size"] == 32
 

@@ -95,10 +95,13 @@ def test_a_summary_names_what_went_wrong_and_leaves_out_what_did_not():
         "seconds": 3.2,
         "notes": [],
     }
-    text = review.qc_summary(summary, {"mean": {"psnr": 25.0, "plate_psnr": 20.8, "flicker": None}})
+    text = review.qc_summary(summary)
     assert "1004-1005" in text
     assert "1009" in text
     assert "35 ms, most of it infer" in text
-    assert "PSNR 25.00 dB, plate's own 20.80 dB" in text
-    assert "flicker" not in text
     assert "failed" not in review.qc_summary({**summary, "failed": {}})
+
+
+def test_a_score_is_told_beside_the_plates_own():
+    text = review.qc_score({"mean": {"psnr": 25.0, "plate_psnr": 20.8, "flicker": None}})
+    assert text == "PSNR 25.00 dB, plate's own 20.80 dB"

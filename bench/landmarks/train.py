@@ -25,23 +25,30 @@ from torch import nn
 from torch.nn import functional as F
 from torch.utils.data import DataLoader, IterableDataset
 
-from semblance.track.native import CROP, local_contrast, standardise
+from semblance.track.native import CROP, MIRROR, local_contrast, standardise
 
 PACKAGE = Path(__file__).resolve().parents[2] / "core/semblance/track"
 CACHED, CACHED_ROI = 256, 160.0  # as render.py leaves them
-# fmt: off
-MIRROR = np.array([
-    *range(16, -1, -1), *range(26, 16, -1), *range(27, 31), *range(35, 30, -1),
-    45, 44, 43, 42, 47, 46, 39, 38, 37, 36, 41, 40,
-    54, 53, 52, 51, 50, 49, 48, 59, 58, 57, 56, 55, 64, 63, 62, 61, 60, 67, 66, 65,
-])
 # Photographs without faces; `coffee` is kept out to measure false positives on.
 PHOTOGRAPHS = [
-    "chelsea", "brick", "grass", "gravel", "coins", "moon", "page", "text",
-    "clock", "rocket", "hubble_deep_field", "immunohistochemistry", "horse",
-    "cell", "colorwheel", "microaneurysms", "retina",
+    "chelsea",
+    "brick",
+    "grass",
+    "gravel",
+    "coins",
+    "moon",
+    "page",
+    "text",
+    "clock",
+    "rocket",
+    "hubble_deep_field",
+    "immunohistochemistry",
+    "horse",
+    "cell",
+    "colorwheel",
+    "microaneurysms",
+    "retina",
 ]
-# fmt: on
 
 
 # --- pictures --------------------------------------------------------------------------------

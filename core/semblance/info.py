@@ -101,7 +101,11 @@ def _frame(path: Path) -> dict[str, Any]:
             "knobs": dict(marks.knobs),
             "source_type": marks.source_type,
         }
-    described["metadata"] = {name: str(item) for name, item in header.parts[0].metadata.items()}
+    described["metadata"] = {
+        name: str(item)
+        for name, item in header.parts[0].metadata.items()
+        if marks is None or not (name == "xmp" or name.startswith("semblance:"))
+    }
     return described
 
 

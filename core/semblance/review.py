@@ -26,7 +26,7 @@ from semblance.knobs import Knobs, ViewKnobs
 from semblance.plate import Plate, Window
 from semblance.track.smooth import smooth
 
-__all__ = ["MOST_ROWS", "contact_sheet", "qc_summary", "shot_sheet", "spread"]
+__all__ = ["MOST_ROWS", "contact_sheet", "qc_score", "qc_summary", "shot_sheet", "spread"]
 
 Picture = NDArray[np.float32]
 
@@ -188,15 +188,13 @@ def spread(frames: Sequence[int], most: int = MOST_ROWS) -> tuple[int, ...]:
     return tuple(frames[round(i * (len(frames) - 1) / (most - 1))] for i in range(most))
 
 
-def qc_summary(summary: Mapping[str, Any], scores: Mapping[str, Any] | None = None) -> str:
+def qc_summary(summary: Mapping[str, Any]) -> str:
     """Return what an artist must know of a rendered shot, in a few lines.
 
     Parameters
     ----------
     summary : mapping
-        `ShotSummary.to_json()`.
-    scores : mapping, optional
-        What `semblance score` prints for the shot.
+        `ShotSummary.to_json()`, with `output` and `release` where they are to be told.
     """
     times = summary["milliseconds"]
     spent = sum(stage["median"] for stage in times.values())
@@ -212,13 +210,17 @@ def qc_summary(summary: Mapping[str, Any], scores: Mapping[str, Any] | None = No
         ("release", summary.get("release", "")),
         *(("note", note) for note in summary["notes"]),
     ]
-    if scores is not None:
-        lines += [("score", _scored(scores["mean"]))]
     return "\n".join(f"{name:<10}{text}" for name, text in lines if text)
 
 
-def _scored(mean: Mapping[str, float | None]) -> str:
-    """Return the figures that say most, where they were taken."""
+def qc_score(scores: Mapping[str, Any]) -> str:
+    """Return the figures that say most of a scored shot, in one line.
+
+    Parameters
+    ----------
+    scores : mapping
+        `ShotScore.to_json()`; figures that were not taken are left out.
+    """
     wanted = {
         "psnr": "PSNR {:.2f} dB",
         "plate_psnr": "plate's own {:.2f} dB",
@@ -227,7 +229,7 @@ def _scored(mean: Mapping[str, float | None]) -> str:
         "flicker": "flicker {:.2f}",
         "outside": "changed outside the matte {:.0f}",
     }
-    there = ((text, mean.get(name)) for name, text in wanted.items())
+    there = ((text, scores["mean"].get(name)) for name, text in wanted.items())
     return ", ".join(text.format(value) for text, value in there if value is not None)
 
 

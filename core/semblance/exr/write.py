@@ -15,6 +15,7 @@ import struct
 from collections.abc import Iterator, Mapping, Sequence
 from contextlib import ExitStack, contextmanager, suppress
 from dataclasses import dataclass
+from functools import cache
 from pathlib import Path
 from types import MappingProxyType
 from typing import Any, BinaryIO
@@ -199,6 +200,7 @@ def _encode(plate: Plate, channels: Mapping[str, NDArray[Any]], compression: str
         header["tiles"].xSize, header["tiles"].ySize = plate.tile
     if Attribute.of(plate.metadata.get("lineOrder", 0)).value == _DECREASING:
         header["lineOrder"] = OpenEXR.DECREASING_Y
+    _use_all_cores()
     memory = io.BytesIO()
     # A view with strides would be written as if it had none.
     pixels = {name: np.ascontiguousarray(item) for name, item in channels.items()}
@@ -208,6 +210,13 @@ def _encode(plate: Plate, channels: Mapping[str, NDArray[Any]], compression: str
         raise OutputError(f"OpenEXR can't encode the frame: {error}") from error
     parsed = parse_header(memory, memory.getbuffer().nbytes)
     return _Chunks(memory, parsed, parsed.parts[0], chunk_tables(memory, parsed)[0])
+
+
+@cache
+def _use_all_cores() -> None:
+    """Give OpenEXR's module its threads, once, where nobody has: it starts with none."""
+    if OpenEXR.global_thread_count() == 0:
+        OpenEXR.set_global_thread_count(os.cpu_count() or 1)
 
 
 def _box(window: Window) -> tuple[NDArray[np.int32], NDArray[np.int32]]:

@@ -3,10 +3,12 @@
 Reading a manifest needs neither ONNX Runtime nor the onnx package, and skips over the weights: the
 file is a protocol-buffers message, of which only the top level is walked.
 
+Custom operators and weights outside the file are refused: either would let a model file run or read
+what the person who chose it has not seen.
+
 References
 ----------
-ONNX `ModelProto` and `StringStringEntryProto`: onnx/onnx.proto. Wire format: Protocol Buffers
-documentation, "Encoding".
+The messages: onnx/onnx.proto. Wire format: Protocol Buffers documentation, "Encoding".
 """
 
 from __future__ import annotations
@@ -29,6 +31,7 @@ __all__ = [
     "OUTPUTS",
     "VERSION",
     "Manifest",
+    "check_contents",
     "read_manifest",
     "sha256_of",
 ]
@@ -46,12 +49,22 @@ OUTPUTS: Final = {
     "self": "the face at strength 0, from the same code",
 }
 
-# Field numbers of ModelProto and StringStringEntryProto.
-IR_VERSION: Final = 1
+# Field numbers, by message.
+IR_VERSION: Final = 1  # ModelProto
 GRAPH: Final = 7
+OPSET: Final = 8
 METADATA: Final = 14
-KEY: Final = 1
+KEY: Final = 1  # StringStringEntryProto
 VALUE: Final = 2
+DOMAIN: Final = 1  # OperatorSetIdProto
+NODE: Final = 1  # GraphProto
+INITIALIZER: Final = 5
+ATTRIBUTE: Final = 5  # NodeProto
+TENSOR: Final = 5  # AttributeProto
+SUBGRAPH: Final = 6
+EXTERNAL_DATA: Final = 13  # TensorProto
+
+PLAIN_DOMAINS: Final = frozenset({"", "ai.onnx"})
 
 VARINT: Final = 0
 FIXED64: Final = 1
@@ -98,7 +111,7 @@ class Manifest:
     release: dict[str, Any] | None = None
 
     def to_json(self) -> str:
-        """The manifest as it is stored."""
+        """Return the manifest as it is stored."""
         stored = {
             "format": FORMAT,
             "version": VERSION,
@@ -219,11 +232,47 @@ def sha256_of(path: str | os.PathLike[str]) -> str:
         ) from error
 
 
+def check_contents(data: bytes, path: str | os.PathLike[str]) -> None:
+    """Refuse a model that needs more than its own file and the standard operators.
+
+    Parameters
+    ----------
+    data : bytes
+        The whole file.
+    path : path
+        Its name, for messages.
+
+    Raises
+    ------
+    ModelError
+        It is no ONNX model, uses operators of another domain, or keeps weights in other files.
+    """
+    file = io.BytesIO(data)
+    try:
+        for number, kind, length in _fields(file, len(data)):
+            end = file.tell() + length
+            if number == OPSET and kind == BYTES:
+                domain = _text(file, end, DOMAIN)
+                if domain not in PLAIN_DOMAINS:
+                    raise ModelError(
+                        f"{path} uses the operators of {domain!r}: expected those of ONNX alone",
+                        _AGAIN,
+                    )
+            elif number == GRAPH and kind == BYTES and _reaches_out(file, end, _IN_GRAPH):
+                raise ModelError(
+                    f"{path} keeps weights in other files: expected all of them in one file",
+                    _AGAIN,
+                )
+            file.seek(end)
+    except (ValueError, EOFError) as error:
+        raise ModelError(f"{path} is no ONNX model: {error}", _AGAIN) from error
+
+
 # ------------------------------------------------------------------------- protocol buffers
 
 
 def _metadata(file: BinaryIO, path: Path) -> dict[str, str]:
-    """The `metadata_props` of the ModelProto in `file`."""
+    """Read the `metadata_props` of the ModelProto in `file`."""
     entries: dict[str, str] = {}
     numbers = set()
     try:
@@ -273,12 +322,43 @@ def _varint(file: BinaryIO) -> int:
 
 
 def _entry(data: bytes) -> tuple[str, str]:
-
-
-    parts = {KEY: "", VALUE: ""}
     file = io.BytesIO(data)
-    for number, kind, length in _fields(file, len(data)):
-        text = file.read(length)
-        if number in parts and kind == BYTES:
-            parts[number] = text.decode("utf-8")
-    return parts[KEY], parts[VALUE]
+    key = _text(file, len(data), KEY)
+    file.seek(0)
+    return key, _text(file, len(data), VALUE)
+
+
+def _text(file: BinaryIO, end: int, wanted: int) -> str:
+    """Text of one field of the message that ends at `end`, or an empty one."""
+    for number, kind, length in _fields(file, end):
+        value = file.read(length)
+        if number == wanted and kind == BYTES:
+            return value.decode("utf-8")
+    return ""
+
+
+@dataclass(frozen=True)
+class _Message:
+    """Which fields of a message can hold tensors, and in what."""
+
+    inner: dict[int, _Message]
+    tensor: bool = False
+
+
+_TENSOR: Final = _Message({}, tensor=True)
+_IN_GRAPH: Final = _Message({INITIALIZER: _TENSOR})
+_ATTRIBUTE: Final = _Message({TENSOR: _TENSOR, SUBGRAPH: _IN_GRAPH})
+_IN_GRAPH.inner[NODE] = _Message({ATTRIBUTE: _ATTRIBUTE})  # a graph within a graph
+
+
+def _reaches_out(file: BinaryIO, end: int, message: _Message) -> bool:
+    """Whether a tensor of this message, or of one inside it, says that its data is elsewhere."""
+    for number, kind, length in _fields(file, end):
+        after = file.tell() + length
+        if message.tensor and number == EXTERNAL_DATA:
+            return True
+        inner = message.inner.get(number) if kind == BYTES else None
+        if inner is not None and _reaches_out(file, after, inner):
+            return True
+        file.seek(after)
+    return False

@@ -1,8 +1,8 @@
 """Faces by Semblance's own two small networks: no download, no GPU, one CPU thread.
 
 A finder looks at a pyramid of the picture's luma and gives places, sizes and rolls; a landmark
-network looks at an upright crop of each, twice, the second time where the first answer says the
-face is. Both were trained on renders of a morphable face only (`bench/landmarks`): no photograph
+network looks at an upright crop of each, and again, plain and mirrored, where its first answer
+says the face is. Both were trained on renders of a morphable face only (`bench/landmarks`): no photograph
 of a person went into them.
 
 References
@@ -31,6 +31,7 @@ from semblance.track.provider import Detection
 
 __all__ = [
     "CROP",
+    "MIRROR",
     "NativeProvider",
     "Roi",
     "local_contrast",
@@ -62,6 +63,15 @@ ACCEPT = 0.5
 KEEP = 0.25
 """Least score of a face that was there before (`refine`): lower, as hysteresis."""
 HIGHEST_LUMA = 1.5
+
+# fmt: off
+MIRROR = np.array([
+    *range(16, -1, -1), *range(26, 16, -1), *range(27, 31), *range(35, 30, -1),
+    45, 44, 43, 42, 47, 46, 39, 38, 37, 36, 41, 40,
+    54, 53, 52, 51, 50, 49, 48, 59, 58, 57, 56, 55, 64, 63, 62, 61, 60, 67, 66, 65,
+])
+"""Which landmark each becomes when the picture is mirrored."""
+# fmt: on
 
 _LUMA = np.array([0.2126, 0.7152, 0.0722], dtype=np.float32)
 
@@ -255,9 +265,9 @@ class NativeProvider:
         turned = [
             replace(roi, roll=roi.roll + turn) for roi in candidates[:TURNED] for turn in TURNS
         ]
-        first = self._read(luma, candidates + turned)
+        first = self._read(luma, candidates + turned, mirrored=False)
         likely = [r for r in first if r.face > 0.2 and _plausible(r)]
-        second = self._read(luma, [roi_of(r.landmarks) for r in likely])
+        second = self._read(luma, [roi_of(r.landmarks) for r in likely], mirrored=True)
         kept: list[_Reading] = []
         for reading in sorted(second, key=lambda r: r.score, reverse=True):
             region = roi_of(reading.landmarks)
@@ -274,10 +284,10 @@ class NativeProvider:
         region = roi_of(near)
         if not (math.isfinite(region.side) and region.side > 4.0):
             return None
-        (first,) = self._read(luma, [region])
+        (first,) = self._read(luma, [region], mirrored=False)
         if first.score < KEEP or not _plausible(first):
             return None
-        (reading,) = self._read(luma, [roi_of(first.landmarks)])
+        (reading,) = self._read(luma, [roi_of(first.landmarks)], mirrored=True)
         if reading.score < KEEP or not _plausible(reading):
             return None
         return Detection(reading.score, reading.landmarks)
@@ -295,12 +305,18 @@ class NativeProvider:
                 kept.append(roi)
         return kept
 
-    def _read(self, luma: Array, regions: list[Roi]) -> list[_Reading]:
-        """Run the landmark network on regions."""
+    def _read(self, luma: Array, regions: list[Roi], *, mirrored: bool) -> list[_Reading]:
+        """Run the landmark network on regions; the mean with their mirror images is steadier."""
         if not regions:
             return []
         batch = np.stack([_crop(luma, roi) for roi in regions])[:, None]
         points, log_variance, logit = self._landmarks.run(None, {"image": batch})
+        if mirrored:
+            again = self._landmarks.run(None, {"image": np.ascontiguousarray(batch[..., ::-1])})
+            back = again[0][:, MIRROR] * np.array([-1, 1], np.float32)
+            points = (points + back + np.array([CROP, 0], np.float32)) / 2
+            log_variance = (log_variance + again[1][:, MIRROR]) / 2
+            logit = (logit + again[2]) / 2
         out = []
         for roi, p, v, face in zip(regions, points, log_variance, logit, strict=True):
             to_image = _roi_to_image(roi)

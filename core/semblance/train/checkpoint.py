@@ -27,7 +27,16 @@ if TYPE_CHECKING:
     from semblance.train.data import Faces
     from semblance.train.loop import Trainer
 
-__all__ = ["State", "begin", "latest", "load_tensors", "read_settings", "restore", "save"]
+__all__ = [
+    "State",
+    "begin",
+    "latest",
+    "load_tensors",
+    "read_settings",
+    "read_state",
+    "restore",
+    "save",
+]
 
 FORMAT: Final = "semblance-run"
 VERSION: Final = 1
@@ -134,7 +143,7 @@ def _hold_against(run: Path, found: dict[str, Any], wanted: dict[str, Any]) -> N
 
 
 def latest(run: Path) -> Path | None:
-    """The newest complete checkpoint of a run, or None."""
+    """Return the newest complete checkpoint of a run, or None."""
     found = _checkpoints(run)
     return found[-1] if found else None
 
@@ -195,20 +204,34 @@ def restore(run: Path, trainer: Trainer) -> None:
     try:
         for part, module in (("network", trainer.network), ("average", trainer.average)):
             module.load_state_dict(_under(tensors, part))
+        parameters = list(trainer.network.parameters())
         whole = trainer.optimiser.state_dict()
         state: dict[int, dict[str, Tensor]] = {}
         for name, value in _under(tensors, "optimiser").items():
             index, _, key = name.partition(".")
-            state.setdefault(int(index), {})[key] = value
+            state.setdefault(int(index), {})[key] = _laid_out_like(parameters[int(index)], value)
         trainer.optimiser.load_state_dict({**whole, "state": state})
-    except (RuntimeError, KeyError, ValueError) as error:
+    except (RuntimeError, KeyError, IndexError, ValueError) as error:
         raise TrainingError(
             f"{path} does not fit the network of this version: {str(error).splitlines()[0]}",
             "Begin a new run in another folder.",
         ) from error
-    trainer.state = State(int(about["step"]), float(about["seconds"]))
+    trainer.state = read_state(path)
     generator = bytearray.fromhex(about["generator"])
     torch.set_rng_state(torch.frombuffer(generator, dtype=torch.uint8))
+
+
+def _laid_out_like(parameter: Tensor, value: Tensor) -> Tensor:
+    """Give a moment the strides of its parameter: the fused optimiser walks both as one array."""
+    if value.shape != parameter.shape:
+        return value
+    return torch.empty_like(parameter, requires_grad=False).copy_(value)
+
+
+def read_state(path: Path) -> State:
+    """Read how far the run was at a checkpoint."""
+    about = json.loads(path.with_suffix(".json").read_text(encoding="utf-8"))
+    return State(int(about["step"]), float(about["seconds"]))
 
 
 def load_tensors(path: Path) -> dict[str, Tensor]:

@@ -21,6 +21,7 @@ from torch import Tensor
 from torch.nn import functional
 
 from semblance.errors import TrainingError
+from semblance.matte import hull_mask
 from semblance.train.config import TrainConfig
 
 __all__ = ["Batch", "Faces", "Sampler", "load_faces"]
@@ -73,7 +74,7 @@ class Faces:
     margin : float
         Margin as a share of the canonical square's side.
     digest : str
-        sha256 of the faceset's `faceset.json`.
+        sha256 of the faceset's `faceset.json` and of its pictures.
     """
 
     pictures: Tensor
@@ -87,7 +88,7 @@ class Faces:
         return len(self.pictures)
 
     def to(self, device: torch.device) -> Faces:
-        """The same faces with their tensors on `device`."""
+        """Return the same faces with their tensors on `device`."""
         return Faces(
             self.pictures.to(device),
             self.masks.to(device),
@@ -152,17 +153,19 @@ def load_faces(folder: Path, size: int) -> Faces:
     margin = float(listing["margin"])
     side = round(size * (1.0 + 2.0 * margin))
     entries = listing["faces"]
+    digest = hashlib.sha256(text)
     pictures = torch.empty((len(entries), 3, side, side), dtype=torch.float16)
     masks = torch.empty((len(entries), 3, side, side), dtype=torch.float16)
     for row, entry in enumerate(entries):
-        picture = _read_crop(folder / entry["file"], int(listing["size"]))
+        stored = _read_bytes(folder / entry["file"])
+        digest.update(stored)
+        picture = _decode_crop(folder / entry["file"], stored, int(listing["size"]))
         landmarks = np.asarray(entry["landmarks"], dtype=np.float64) * (side / listing["size"])
         pictures[row] = torch.from_numpy(_reduce(picture, side).transpose(2, 0, 1))
         masks[row] = torch.from_numpy(_masks(landmarks, side))
     colour = torch.tensor([0.0 if entry["monochrome"] else 1.0 for entry in entries])
     weights = _balance(entries)
-    digest = hashlib.sha256(text).hexdigest()
-    return Faces(pictures, masks, colour, weights, margin, digest)
+    return Faces(pictures, masks, colour, weights, margin, digest.hexdigest())
 
 
 def _check_listing(path: Path, listing: Any) -> None:
@@ -185,9 +188,18 @@ def _check_listing(path: Path, listing: Any) -> None:
         )
 
 
-def _read_crop(path: Path, size: int) -> NDArray[np.float32]:
-    """A 16-bit crop as (size, size, 3) float32 RGB, 0..1."""
-    stored = cv2.imread(str(path), cv2.IMREAD_UNCHANGED)
+def _read_bytes(path: Path) -> bytes:
+    try:
+        return path.read_bytes()
+    except OSError as error:
+        raise TrainingError(
+            f"{path} can't be read: {error.strerror}", "Make the faceset again."
+        ) from error
+
+
+def _decode_crop(path: Path, data: bytes, size: int) -> NDArray[np.float32]:
+    """Decode a 16-bit crop to (size, size, 3) float32 RGB, 0..1."""
+    stored = cv2.imdecode(np.frombuffer(data, np.uint8), cv2.IMREAD_UNCHANGED) if data else None
     if stored is None or stored.dtype != np.uint16 or stored.shape != (size, size, 3):
         found = "nothing readable" if stored is None else f"{stored.shape} {stored.dtype}"
         raise TrainingError(
@@ -208,26 +220,10 @@ def _reduce(picture: NDArray[np.float32], side: int) -> NDArray[np.float32]:
 
 def _masks(landmarks: NDArray[np.float64], side: int) -> NDArray[np.float32]:
     """Face, face widened for the losses, eyes and mouth: (3, side, side), 0..1."""
-    face = _face_mask(landmarks, side)
+    face = hull_mask(landmarks / side, side)
     reach = max(3, round(0.1 * side) | 1)
     wide = cv2.dilate(face, cv2.getStructuringElement(cv2.MORPH_ELLIPSE, (reach, reach)))
     return np.stack([face, wide, _feature_mask(landmarks, side)])
-
-
-def _face_mask(landmarks: NDArray[np.float64], size: int) -> NDArray[np.float32]:
-    """Soft mask of the inner face, (size, size), from landmarks (68, 2) in crop pixels."""
-    centre, nose, brows = landmarks[27:36].mean(axis=0), landmarks[30], landmarks[17:27]
-    across = landmarks[45] - landmarks[36]
-    across = across / max(float(np.linalg.norm(across)), 1e-6)
-    up = np.array([across[1], -across[0]])
-    # The jaw's points lie on the silhouette: pulled in, the more the higher they are.
-    rise = np.abs(np.arange(2, 15) - 8)[:, None] / 6.0
-    jaw = centre + (0.98 - 0.23 * rise) * (landmarks[2:15] - centre)
-    height = float(np.dot(brows.mean(axis=0) - nose, up))
-    forehead = brows + 0.12 * height * up
-    outward = (forehead - forehead.mean(axis=0)) @ across
-    forehead = forehead - 0.3 * outward[:, None] * across
-    return _fill(np.concatenate([jaw, forehead]), size, 0.023 * size)
 
 
 def _feature_mask(landmarks: NDArray[np.float64], size: int) -> NDArray[np.float32]:
@@ -249,7 +245,7 @@ def _fill(outline: NDArray[np.float64], size: int, softness: float) -> NDArray[n
     drawn = np.zeros((size * 4, size * 4), dtype=np.float32)
     cv2.fillConvexPoly(drawn, hull, 1.0)
     small = cv2.resize(drawn, (size, size), interpolation=cv2.INTER_AREA)
-    return cv2.GaussianBlur(small, (0, 0), max(softness, 0.3))
+    return np.asarray(cv2.GaussianBlur(small, (0, 0), max(softness, 0.3)), dtype=np.float32)
 
 
 # ------------------------------------------------------------------------------------- balance
@@ -286,7 +282,7 @@ class Sampler:
         self._device = performer.pictures.device
 
     def batch(self, step: int, warp: float) -> Batch:
-        """The batch of `step` with inputs warped at strength `warp`; no step below 0 is trained."""
+        """Make the batch of `step`, inputs warped at strength `warp`; none below 0 is trained."""
         config = self._config
         rng = np.random.default_rng((config.seed, int(step < 0), abs(step)))
         noise = torch.Generator(device=self._device)
@@ -313,13 +309,13 @@ class Sampler:
         return Batch(image.clamp(0.0, 1.0), target, target_masks, colour, strength)
 
     def still(self, identity: int, row: int) -> Tensor:
-        """The unspoiled canonical picture of one face, (1, 3, R, R)."""
+        """Return the unspoiled canonical picture of one face, (1, 3, R, R)."""
         who = self._people[identity]
         grid = _grid(self._to_device(_IDENTITY[None]), self._config.size, who.margin)
         return _sample(who.pictures[row : row + 1].float(), grid, "bicubic").clamp(0.0, 1.0)
 
     def spread(self, identity: int, place: int, places: int) -> int:
-        """A face's row, the `place`-th of `places` spread evenly over the faceset."""
+        """Return a face's row, the `place`-th of `places` spread evenly over the faceset."""
         return (2 * place + 1) * len(self._people[identity]) // (2 * places)
 
     def _to_device(self, array: NDArray[np.float32]) -> Tensor:
@@ -340,7 +336,7 @@ def _placements(rng: np.random.Generator, n: int) -> NDArray[np.float32]:
 
 
 def _grid(place: Tensor, size: int, margin: float) -> Tensor:
-    """Sampling positions (n, size, size, 2) in the wide crop, -1..1 over the crop."""
+    """Return sampling positions (n, size, size, 2) in the wide crop, -1..1 over the crop."""
     shape = [len(place), 1, size, size]
     return functional.affine_grid(place, shape, align_corners=False) / (1.0 + 2.0 * margin)
 
@@ -351,9 +347,7 @@ def _sample(source: Tensor, grid: Tensor, mode: str) -> Tensor:
     )
 
 
-def _bend(
-    rng: np.random.Generator, n: int, size: int, strength: float, margin: float
-) -> Tensor:
+def _bend(rng: np.random.Generator, n: int, size: int, strength: float, margin: float) -> Tensor:
     """Smooth random displacements (n, size, size, 2), to be added to `_grid`'s positions."""
     cells = rng.choice(CELLS, n)
     field = torch.zeros((n, 2, size, size))
@@ -388,7 +382,8 @@ def _light(rng: np.random.Generator, n: int, size: int, share: float) -> Tensor:
     field -= field.mean(dim=(1, 2, 3), keepdim=True)  # the crop's exposure is normalised anyway
     lit = torch.from_numpy((rng.random((n, 1, 1, 1)) < share).astype(np.float32))
     flat = torch.from_numpy((stops + cast).astype(np.float32))
-    return torch.exp(STOP * (flat + lit * field))
+    stops_by_place: Tensor = flat + lit * field
+    return torch.exp(STOP * stops_by_place)
 
 
 def _spoil(
@@ -427,7 +422,8 @@ def _spoil(
     grain = torch.randn((n, 3, size, size), generator=noise, device=device)
     shared = grain.mean(dim=1, keepdim=True) * np.sqrt(3.0)
     grain = shared + chance(0.5) * (grain - shared)  # silver grain, or dyed
-    return image + strength * grain
+    grainy: Tensor = image + strength * grain
+    return grainy
 
 
 def _blur(image: Tensor, sigma: NDArray[np.float32]) -> Tensor:

@@ -13,10 +13,11 @@ import torch
 from torch import Tensor
 from torch.nn import functional
 
+from semblance.errors import TrainingError
 from semblance.train.checkpoint import State, begin, restore, save
 from semblance.train.config import TrainConfig
 from semblance.train.data import Batch, Faces, Sampler, load_faces
-from semblance.train.losses import TERMS, picture_losses, total
+from semblance.train.losses import picture_losses, total
 from semblance.train.network import LIKENESS, PERFORMER, LikenessNet, NetworkConfig
 from semblance.train.preview import append_losses, loss_plot, preview_sheet
 
@@ -98,10 +99,10 @@ class Trainer:
         self.device = _device(config.device)
         torch.manual_seed(config.seed)
         shape = NetworkConfig(size=config.size)
-        network = LikenessNet(shape).to(self.device)
-        self.network = network.to(memory_format=torch.channels_last)
+        self.network = LikenessNet(shape).to(self.device)
+        self.network.to(memory_format=torch.channels_last)  # type: ignore[call-overload]
         self.average = LikenessNet(shape).to(self.device)
-        self.average.load_state_dict(network.state_dict())
+        self.average.load_state_dict(self.network.state_dict())
         self.average.requires_grad_(False)
         self.optimiser = torch.optim.AdamW(
             self.network.parameters(), lr=config.lr, weight_decay=0.01, fused=True
@@ -136,7 +137,7 @@ class Trainer:
             loss = loss + config.cycle * terms["cycle"]
         terms["loss"] = loss
         self.optimiser.zero_grad(set_to_none=True)
-        loss.backward()
+        torch.autograd.backward(loss)
         torch.nn.utils.clip_grad_norm_(self.network.parameters(), CLIP)
         self.optimiser.step()
         self._average()
@@ -144,7 +145,9 @@ class Trainer:
         return {name: value.detach() for name, value in terms.items()}
 
     def _encode(self, batch: Batch) -> Tensor:
-        raw = self.network.encoder(batch.image.contiguous(memory_format=torch.channels_last))
+        raw: Tensor = self.network.encoder(
+            batch.image.contiguous(memory_format=torch.channels_last)
+        )
         return self.network.normalise(self._observe(self.network, raw), batch.strength)
 
     def _observe(self, network: LikenessNet, raw: Tensor) -> Tensor:
@@ -276,9 +279,7 @@ def train(
     )
 
 
-def _diverged(step: int) -> Exception:
-    from semblance.errors import TrainingError
-
+def _diverged(step: int) -> TrainingError:
     return TrainingError(
         f"the loss is no number any more at step {step}", "Go on with a lower learning rate."
     )

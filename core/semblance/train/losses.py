@@ -61,8 +61,7 @@ def picture_losses(made: Tensor, batch: Batch) -> dict[str, Tensor]:
         "edge": _edge(luma, true_luma, wide),
         "features": _mean(error, features),
         "matte": (matte - face).square().mean(dim=(1, 2, 3)),
-        "background": _mean(error, 1.0 - wide)
-        + batch.colour * _mean(chroma, 1.0 - wide),
+        "background": _mean(error, 1.0 - wide) + batch.colour * _mean(chroma, 1.0 - wide),
     }
 
 
@@ -88,7 +87,8 @@ def _window(x: Tensor) -> Tensor:
 
 def _band(size: int, device: torch.device) -> Tensor:
     """Matrix (size - 6, size) of a sliding mean; two products beat a pooling on any device."""
-    offset = torch.arange(size, device=device) - torch.arange(size - WINDOW + 1, device=device)[:, None]
+    place = torch.arange(size, device=device)
+    offset = place - place[: size - WINDOW + 1, None]
     return ((offset >= 0) & (offset < WINDOW)).float() / WINDOW
 
 

@@ -84,11 +84,12 @@ class Residual(nn.Module):
                 self.film.weight.mul_(0.5)
 
     def forward(self, x: Tensor, identity: Tensor | None = None) -> Tensor:
-        h = self.first(functional.leaky_relu(x, SLOPE))
+        h: Tensor = self.first(functional.leaky_relu(x, SLOPE))
         if self.film is not None and identity is not None:
             scale, shift = self.film(identity)[:, :, None, None].chunk(2, dim=1)
             h = h * (1.0 + scale) + shift
-        return x + self.second(functional.leaky_relu(h, SLOPE))
+        h = self.second(functional.leaky_relu(h, SLOPE))
+        return x + h
 
 
 class Encoder(nn.Module):
@@ -163,9 +164,7 @@ class Decoder(nn.Module):
     def forward(self, grid: Tensor, identity: Tensor) -> Tensor:
         h = self.entry(grid, identity)  # (n, C, 8, 8)
         for convolution, residual in zip(self.convolutions, self.residuals, strict=True):
-            h = functional.interpolate(
-                h, scale_factor=2.0, mode="bilinear", align_corners=False
-            )
+            h = functional.interpolate(h, scale_factor=2.0, mode="bilinear", align_corners=False)
             h = functional.leaky_relu(convolution(h), SLOPE)
             h = residual(h, identity)  # the last one is (n, w, R/2, R/2)
         h = self.exit(functional.leaky_relu(h, SLOPE))  # (n, 16, R/2, R/2)

@@ -76,7 +76,7 @@ def append_losses(run: Path, pending: Sequence[tuple[int, dict[str, Tensor]]]) -
 
 
 def read_losses(run: Path) -> list[dict[str, Any]]:
-    """The rows of `losses.jsonl`, one per step; of a step done twice, the later."""
+    """Read the rows of `losses.jsonl`, one per step; of a step done twice, the later."""
     rows: dict[int, dict[str, Any]] = {}
     path = run / "losses.jsonl"
     if not path.exists():

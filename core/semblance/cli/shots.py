@@ -1,0 +1,324 @@
+"""Shots: the track, and the likeness over it."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from datetime import date
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+import click
+
+from semblance.cli.options import (
+    DONE,
+    FAILED,
+    FILE,
+    FRAMES,
+    INPUT_SPACE,
+    JSON,
+    MODELS_DIR,
+    Setting,
+    SettingsCommand,
+    frames_in_work,
+    number,
+    shown_setting,
+    tracker_option,
+)
+from semblance.cli.terminal import complain, print_json, progress, stopping
+from semblance.errors import KnobError
+from semblance.knobs import Knob, Knobs, declared
+from semblance.preset import animate, load_preset
+
+if TYPE_CHECKING:
+    from semblance.exr import Sequence as Frames
+    from semblance.face import Track
+    from semblance.model import Likeness
+    from semblance.plate import Plate
+    from semblance.release import Verdict
+
+__all__ = ["apply", "track"]
+
+
+_SHORT = {"model": ["-m"], "track_file": ["-t", "--track"]}
+"""Further names of the two knobs that nearly every command line sets."""
+
+
+def _knob_option(knob: Knob) -> Setting:
+    flag = f"--{knob.name.replace('_', '-')}"
+    kind: Any = click.STRING
+    if knob.kind == "choice":
+        kind = click.Choice(knob.choices)
+    elif knob.range is not None:
+        kind = number(knob.range, whole=knob.kind == "int")
+    elif knob.kind == "bool":
+        kind, flag = click.BOOL, f"{flag}/--no-{flag[2:]}"
+    return Setting(
+        *_SHORT.get(knob.name, []),
+        flag,
+        knob.name,
+        group=f"Knobs: {knob.group}",
+        shown=shown_setting(knob.default, knob.range, knob.unit),
+        type=kind,
+        default=None,
+        help=knob.help,
+        metavar={"file": "FILE", "text": "NAME", "int": "N", "float": "X"}.get(knob.kind),
+    )
+
+
+def _with_knobs(command: click.Command) -> click.Command:
+    """Give a command one option for each knob."""
+    command.params += [_knob_option(knob) for knob in declared()]
+    return command
+
+
+@click.command()
+@click.argument("plate")
+@click.option("-o", "--output", type=FILE, required=True, help="The track file (JSON).")
+@FRAMES
+@tracker_option("--provider", "--tracker")
+@MODELS_DIR
+@click.option(
+    "--face",
+    type=click.IntRange(0),
+    default=0,
+    show_default=True,
+    help="Which face, by size: 0 is the largest.",
+)
+@INPUT_SPACE
+@JSON
+def track(
+    plate: str,
+    output: Path,
+    frames: str | None,
+    tracker: str,
+    models_dir: Path | None,
+    face: int,
+    input_space: str,
+    as_json: bool,
+) -> int:
+    """Find the performer's face in every frame of PLATE (plate.####.exr)."""
+    from semblance.exr import Sequence as Frames
+    from semblance.exr.sequence import compact
+    from semblance.track.file import save_track
+
+    knobs = Knobs.from_flat({"input_space": input_space, "face": face})
+    plates = Frames.parse(plate)
+    numbers = frames_in_work(plates, frames)
+    made = _track(plates, numbers, knobs, tracker, models_dir)
+    save_track(made, output, face=face)
+    lost = [frame for frame in numbers if frame not in made.faces]
+    if lost:
+        complain(f"no face in frames {compact(lost)}.")
+    if as_json:
+        print_json(
+            {
+                "track": str(output),
+                "frames": len(numbers),
+                "found": len(made.faces),
+                "lost": lost,
+                "provider": made.made_by["provider"],
+            }
+        )
+    else:
+        click.echo(f"{output}: a face in {len(made.faces)} of {len(numbers)} frames")
+    return DONE
+
+
+def _track(
+    plates: Frames, frames: tuple[int, ...], knobs: Knobs, tracker: str, models_dir: Path | None
+) -> Track:
+    from semblance.face import Face
+    from semblance.track.analyse import track_shot
+    from semblance.track.provider import open_provider
+
+    with stopping() as stop, progress("tracking", len(frames)) as bar:
+        count = iter(range(1, len(frames) + 1))
+
+        def report(frame: int, face: Face | None) -> None:
+            bar(next(count), f"frame {frame}")
+
+        return track_shot(
+            plates,
+            frames,
+            open_provider(tracker, models_dir),
+            knobs.colour,
+            report,
+            stop,
+            face=knobs.model.face,
+        )
+
+
+@_with_knobs
+@click.command(cls=SettingsCommand)
+@click.argument("plate")
+@click.option(
+    "-o",
+    "--output",
+    required=True,
+    metavar="OUT",
+    help="The result, as result.####.exr; its frames appear whole or not at all.",
+)
+@FRAMES
+@click.option("--part", metavar="NAME", help="Part of a multi-part file that is the plate.")
+@click.option("--roto", metavar="PATTERN", help="The artist's matte, as roto.####.exr.")
+@click.option(
+    "--preset",
+    type=FILE,
+    help='Knobs from a JSON file, with curves: {"mix": {"1001": 0.0, "1012": 1.0}}.',
+)
+@tracker_option("--tracker")
+@MODELS_DIR
+@click.option(
+    "--provider",
+    type=click.Choice(["auto", "cpu", "cuda", "tensorrt"]),
+    default="auto",
+    show_default=True,
+    help="What computes.",
+)
+@click.option(
+    "--release",
+    "release_path",
+    type=click.Path(path_type=Path, exists=True),
+    help="The likeness's release; by default the one beside the model.",
+)
+@click.option(
+    "--trust",
+    type=click.Path(path_type=Path, exists=True),
+    multiple=True,
+    help="Public keys (*.pub) that may release, or a folder of them.",
+)
+@click.option("--production", metavar="NAME", help="The production in work.")
+@click.option("--require-release", is_flag=True, help="Refuse to render without a valid release.")
+@JSON
+def apply(
+    plate: str,
+    output: str,
+    frames: str | None,
+    part: str | None,
+    roto: str | None,
+    preset: Path | None,
+    tracker: str,
+    models_dir: Path | None,
+    provider: str,
+    release_path: Path | None,
+    trust: tuple[Path, ...],
+    production: str | None,
+    require_release: bool,
+    as_json: bool,
+    **given: Any,
+) -> int:
+    """Lay a likeness over the performer in PLATE (plate.####.exr).
+
+    Knobs given here go before those of the preset. A frame without a face passes through.
+    """
+    knobs = animate({**(load_preset(preset) if preset else {}), **_given(given)})
+    from semblance import colour, provenance, review, shot
+    from semblance.exr import Sequence as Frames
+    from semblance.exr import check_output
+    from semblance.exr.sequence import compact
+    from semblance.model import Likeness
+    from semblance.track.file import load_track
+
+    plates, results = Frames.parse(plate), Frames.parse(output)
+    numbers = frames_in_work(plates, frames)
+    check_output(plates, results, numbers)
+    first = knobs(numbers[0])
+    if not first.model.model:
+        raise click.UsageError("No likeness model was given; name one with -m.")
+    colour.resolve_space(first.colour.input_space, {})
+    likeness = Likeness.open(Path(first.model.model), provider)
+    _check_identity(first, likeness)
+    verdict = _verdict(
+        Path(first.model.model), likeness.sha256, release_path, trust, production, require_release
+    )
+    if first.track.track_file:
+        track = load_track(Path(first.track.track_file), first.model.face)
+    else:
+        track = _track(plates, numbers, first, tracker, models_dir)
+    version = _version()
+
+    def marks(frame: int, knobs: Knobs, plate: Plate) -> Mapping[str, Any]:
+        return provenance.marks(
+            likeness.name,
+            likeness.sha256,
+            verdict,
+            knobs.changed(),
+            frame,
+            version,
+            plate.metadata,
+        )
+
+    with stopping() as stop, progress("rendering", len(numbers)) as bar:
+        count = iter(range(1, len(numbers) + 1))
+
+        def report(done: shot.FrameReport) -> None:
+            bar(next(count), f"frame {done.frame}")
+            if done.error:
+                complain(done.error)
+
+        summary = shot.apply(
+            plates,
+            results,
+            numbers,
+            track=track,
+            likeness=likeness,
+            knobs=knobs,
+            roto=Frames.parse(roto) if roto else None,
+            part=part,
+            marks=marks,
+            slate=verdict.slate,
+            report=report,
+            cancel=stop,
+        )
+    if summary.passed:
+        complain(f"no face in frames {compact(summary.passed)}: the plate is passed through.")
+    told = {**summary.to_json(), "output": str(results), "release": verdict.reason}
+    if as_json:
+        print_json(told)
+    else:
+        click.echo(review.qc_summary(told))
+    return FAILED if summary.failed else DONE
+
+
+def _given(options: Mapping[str, Any]) -> dict[str, Any]:
+    return {name: value for name, value in options.items() if value is not None}
+
+
+def _version() -> str:
+    from importlib.metadata import version
+
+    return version("semblance")
+
+
+def _check_identity(knobs: Knobs, likeness: Likeness) -> None:
+    wanted, held = knobs.model.likeness, likeness.manifest.likeness
+    if wanted not in ("", held):
+        raise KnobError(
+            f"knob 'likeness' is {wanted!r}, and {knobs.model.model} holds {held!r}",
+            "Give that name, or leave it out.",
+        )
+
+
+def _verdict(
+    model: Path,
+    sha256: str,
+    path: Path | None,
+    trust: tuple[Path, ...],
+    production: str | None,
+    require: bool,
+) -> Verdict:
+    """Check the release, and say so where it does not hold."""
+    from semblance import release
+
+    verdict = release.verify(
+        path or release.default_release_path(model),
+        sha256,
+        date.today(),
+        production,
+        (*trust, *release.default_trust_paths()),
+    )
+    if require:
+        release.require(verdict)
+    if not verdict.valid:
+        complain(f"{verdict.reason}: frames carry a slate that says so.")
+    return verdict

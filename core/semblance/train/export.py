@@ -1,0 +1,176 @@
+"""From a run's newest checkpoint to the one-file likeness package."""
+
+from __future__ import annotations
+
+import logging
+import os
+import warnings
+from collections.abc import Mapping
+from datetime import UTC, datetime
+from importlib import metadata
+from pathlib import Path
+from typing import Any, Final
+
+import numpy as np
+import torch
+from torch import Tensor
+
+from semblance.errors import MissingPackageError, OutputError, TrainingError
+from semblance.model.package import MANIFEST_KEY, Manifest
+from semblance.model.session import Likeness
+from semblance.train.checkpoint import latest, load_tensors, read_settings, read_state
+from semblance.train.network import LikenessNet, NetworkConfig
+
+__all__ = ["TOLERANCE", "export"]
+
+OPSET: Final = 18
+TOLERANCE: Final = 1e-3
+"""Largest difference of ONNX Runtime from torch, in code values of 0..1."""
+
+CHECKED: Final = (0.0, 0.35, 1.0)
+
+
+def export(
+    run: Path,
+    out: Path,
+    name: str,
+    performer: str = "performer",
+    likeness: str = "likeness",
+) -> Manifest:
+    """Write the averaged network of a run's newest checkpoint as a likeness package.
+
+    Parameters
+    ----------
+    run : Path
+        The run's folder.
+    out : Path
+        The ONNX file to write; it appears complete or not at all.
+    name : str
+        Name of the likeness.
+    performer, likeness : str
+        Names of the two identities.
+
+    Returns
+    -------
+    Manifest
+        As stored in the file.
+
+    Raises
+    ------
+    TrainingError
+        The run has no checkpoint, or ONNX Runtime disagrees with torch by more than `TOLERANCE`.
+    OutputError
+        The file can't be written.
+    MissingPackageError
+        The onnx package is not installed.
+    """
+    settings = read_settings(run)
+    checkpoint = latest(run)
+    if checkpoint is None:
+        raise TrainingError(
+            f"the run in {run} has no checkpoint yet", "Train it for longer before exporting."
+        )
+    network = _averaged(checkpoint, int(settings["config"]["size"]))
+    manifest = Manifest(
+        name=name,
+        size=network.config.size,
+        performer=performer,
+        likeness=likeness,
+        training=_facts(checkpoint, settings),
+    )
+    partial = out.with_name(f".{out.name}.{os.getpid()}.partial")
+    data = _onnx(network, manifest)
+    try:
+        out.parent.mkdir(parents=True, exist_ok=True)
+        try:
+            partial.write_bytes(data)
+            _hold_against_torch(partial, network)
+            os.replace(partial, out)
+        finally:
+            partial.unlink(missing_ok=True)
+    except OSError as error:
+        raise OutputError(
+            f"{out} can't be written: {error.strerror}", "Choose another place."
+        ) from error
+    return manifest
+
+
+def _averaged(checkpoint: Path, size: int) -> LikenessNet:
+    tensors = load_tensors(checkpoint)
+    network = LikenessNet(NetworkConfig(size=size))
+    network.load_state_dict(
+        {key[len("average.") :]: t for key, t in tensors.items() if key.startswith("average.")}
+    )
+    return network.eval()
+
+
+def _facts(checkpoint: Path, settings: Mapping[str, Any]) -> dict[str, Any]:
+    state = read_state(checkpoint)
+    try:
+        version = metadata.version("semblance")
+    except metadata.PackageNotFoundError:
+        version = "unknown"
+    return {
+        "steps": state.step,
+        "seconds": round(state.seconds),
+        "faces": {who: each["faces"] for who, each in settings["facesets"].items()},
+        "semblance": version,
+        "torch": torch.__version__,
+        "date": datetime.now(UTC).date().isoformat(),
+    }
+
+
+def _example(size: int) -> tuple[Tensor, Tensor]:
+    """Two pictures at two strengths; noise over a ramp, so that every layer has work."""
+    noise = torch.Generator().manual_seed(0)
+    ramp = torch.linspace(0.0, 1.0, size).expand(2, 3, size, size)
+    image = (0.7 * ramp + 0.3 * torch.rand((2, 3, size, size), generator=noise)).contiguous()
+    return image, torch.tensor([0.25, 0.75])
+
+
+def _onnx(network: LikenessNet, manifest: Manifest) -> bytes:
+    """Return the graph with its weights and the manifest, as the bytes of one ONNX file."""
+    try:
+        from onnx import ModelProto, helper
+    except ImportError as error:
+        raise MissingPackageError("onnx", "train") from error
+    batch = torch.export.Dim("n", min=1, max=1024)
+    logging.getLogger("torch.onnx").setLevel(logging.ERROR)
+    with warnings.catch_warnings():
+        warnings.simplefilter("ignore")  # of the exporter's own making, about its own parts
+        program = torch.onnx.export(
+            network,
+            _example(manifest.size),
+            dynamo=True,
+            opset_version=OPSET,
+            input_names=["image", "strength"],
+            output_names=["rgb", "matte", "self"],
+            dynamic_shapes=({0: batch}, {0: batch}),
+            verbose=False,
+        )
+    if program is None:
+        raise TrainingError("torch gave no ONNX graph", "Report this with the torch version.")
+    model: ModelProto = program.model_proto
+    helper.set_model_props(model, {MANIFEST_KEY: manifest.to_json()})
+    return bytes(model.SerializeToString())
+
+
+@torch.no_grad()
+def _hold_against_torch(path: Path, network: LikenessNet) -> None:
+    image = _example(network.config.size)[0][:1]
+    crop = image[0].permute(1, 2, 0).numpy()
+    with Likeness.open(path, "cpu") as likeness:
+        for strength in CHECKED:
+            wanted = network(image, torch.tensor([strength]))
+            made = likeness.infer(np.ascontiguousarray(crop), strength)
+            found = (made.rgb, made.matte[..., None], made.own)
+            worst = max(
+                float(np.abs(f - w[0].permute(1, 2, 0).numpy()).max())
+                for f, w in zip(found, wanted, strict=True)
+            )
+            if not worst <= TOLERANCE:
+                raise TrainingError(
+                    f"ONNX Runtime differs from torch by {worst:.2g} at strength {strength}: "
+                    f"expected at most {TOLERANCE:g}",
+                    "Report this with the versions of torch and onnxruntime.",
+                )

@@ -1,0 +1,300 @@
+"""Training: what is learned, that it can be stopped anywhere, and what comes out."""
+
+from __future__ import annotations
+
+import json
+import signal
+import subprocess
+import sys
+import time
+from dataclasses import fields, replace
+from pathlib import Path
+
+import cv2
+import numpy as np
+import pytest
+
+torch = pytest.importorskip("torch", reason="training needs the extra 'train'")
+pytest.importorskip("onnx", reason="export needs the extra 'train'")
+
+from semblance import align  # noqa: E402
+from semblance.errors import OutputError, TrainingError  # noqa: E402
+from semblance.model import Likeness, read_manifest  # noqa: E402
+from semblance.train.checkpoint import latest, load_tensors  # noqa: E402
+from semblance.train.config import TrainConfig  # noqa: E402
+from semblance.train.data import Sampler, load_faces  # noqa: E402
+from semblance.train.export import TOLERANCE, export  # noqa: E402
+from semblance.train.loop import Progress, Summary, train  # noqa: E402
+from semblance.train.losses import picture_losses, total  # noqa: E402
+from semblance.train.network import LikenessNet, NetworkConfig  # noqa: E402
+
+SIDE, MARGIN, COUNT = 40, 0.125, 8
+TINY = TrainConfig(steps=20, size=32, batch=2, save_every=5, preview_every=0, device="cpu")
+
+RESUMED = """
+import sys
+from pathlib import Path
+import torch
+from semblance.train.config import TrainConfig
+from semblance.train.loop import train
+torch.set_num_threads(1)
+performer, likeness, run = map(Path, sys.argv[1:4])
+config = TrainConfig.from_json(__import__("json").loads(sys.argv[4]))
+train(performer, likeness, run, config, lambda progress: None, lambda: False)
+"""
+
+
+@pytest.fixture(autouse=True, scope="module")
+def _one_thread():
+    before = torch.get_num_threads()
+    torch.set_num_threads(1)
+    yield
+    torch.set_num_threads(before)
+
+
+def draw_faceset(folder: Path, skin: tuple[float, float, float], monochrome: bool = False) -> Path:
+    """Write a faceset of flat faces whose mouths open differently."""
+    (folder / "faces").mkdir(parents=True)
+    faces = []
+    for number in range(COUNT):
+        random = np.random.default_rng(number)
+        points = align.TEMPLATE + random.normal(0.0, 0.006, (68, 2))
+        points[[57, 58, 56, 66, 67, 65, 8]] += (0.0, 0.09 * random.random())
+        points = (points + MARGIN) / (1.0 + 2.0 * MARGIN) * SIDE
+        picture = np.full((SIDE, SIDE, 3), random.uniform(0.1, 0.4), np.float32)
+        for outline, colour in (
+            ([*range(17), *range(26, 16, -1)], np.array(skin) * random.uniform(0.8, 1.2)),
+            (range(36, 42), np.full(3, 0.9)),
+            (range(42, 48), np.full(3, 0.9)),
+            (range(48, 60), np.array([0.3, 0.1, 0.1])),
+        ):
+            colour = np.full(3, colour.mean()) if monochrome else colour
+            corners = np.round(points[list(outline)] * 16).astype(np.int32)
+            cv2.fillPoly(picture, [corners], colour[::-1].tolist(), cv2.LINE_AA, 4)
+        name = f"faces/{number:06d}.png"
+        cv2.imwrite(str(folder / name), np.rint(picture * 65535).astype(np.uint16))
+        faces.append(
+            {
+                "file": name, "source": name, "frame": None, "landmarks": points.tolist(),
+                "yaw": 10.0 * number - 40.0, "pitch": 0.0, "roll": 0.0, "score": 1.0, "blur": 0.0,
+                "monochrome": monochrome, "exposure": 0.0,
+            }
+        )  # fmt: skip
+    listing = {
+        "format": "semblance-faceset", "version": 1, "template": "semblance-1",
+        "size": SIDE, "margin": MARGIN, "faces": faces,
+    }  # fmt: skip
+    (folder / "faceset.json").write_text(json.dumps(listing))
+    return folder
+
+
+@pytest.fixture(scope="module")
+def people(tmp_path_factory):
+    folder = tmp_path_factory.mktemp("people")
+    performer = draw_faceset(folder / "performer", (0.75, 0.55, 0.45))
+    return performer, draw_faceset(folder / "likeness", (0.45, 0.3, 0.25))
+
+
+def run_tiny(people, run: Path, config: TrainConfig = TINY, stop_after: int = 10**9) -> Summary:
+    seen: list[int] = []
+
+    def stop() -> bool:
+        seen.append(1)
+        return len(seen) >= stop_after
+
+    return train(*people, run, config, lambda progress: None, stop)
+
+
+def losses_of(run: Path) -> dict[int, float]:
+    rows = [json.loads(line) for line in (run / "losses.jsonl").read_text().splitlines()]
+    return {row["step"]: row["loss"] for row in rows}
+
+
+@pytest.fixture(scope="module")
+def whole(people, tmp_path_factory):
+    """One run, start to end, with previews."""
+    run = tmp_path_factory.mktemp("whole")
+    config = replace(TINY, steps=60, lr=2e-3, preview_every=30)
+    reports: list[Progress] = []
+    summary = train(*people, run, config, reports.append, lambda: False)
+    return run, config, summary, reports
+
+
+def test_the_loss_falls_and_the_run_leaves_what_it_promises(whole):
+    run, config, summary, reports = whole
+    losses = losses_of(run)
+    assert sorted(losses) == list(range(1, config.steps + 1))
+    assert np.mean([losses[s] for s in range(51, 61)]) < 0.8 * np.mean(
+        [losses[s] for s in range(1, 11)]
+    )
+    assert summary.complete
+    assert summary.step == reports[-1].step == config.steps
+    assert reports[-1].seconds_left == 0.0
+    assert sorted(path.name for path in run.iterdir()) == [
+        "checkpoint-55.json", "checkpoint-55.safetensors",
+        "checkpoint-60.json", "checkpoint-60.safetensors",
+        "config.json", "loss.png", "losses.jsonl", "preview.png",
+    ]  # fmt: skip
+    assert cv2.imread(str(run / "preview.png")).shape[1] == 8 * config.size
+
+
+def test_a_stopped_run_goes_on_as_if_it_had_not_stopped(people, tmp_path):
+    run_tiny(people, tmp_path / "whole")
+    part = run_tiny(people, tmp_path / "parts", stop_after=7)
+    assert (part.step, part.complete) == (7, False)
+    assert latest(tmp_path / "parts") == part.checkpoint
+    rest = run_tiny(people, tmp_path / "parts")
+    assert (rest.step, rest.complete) == (TINY.steps, True)
+    whole, parts = losses_of(tmp_path / "whole"), losses_of(tmp_path / "parts")
+    assert parts == pytest.approx(whole, abs=1e-5)
+    ends = [load_tensors(latest(tmp_path / name)) for name in ("whole", "parts")]
+    for name, tensor in ends[0].items():
+        torch.testing.assert_close(ends[1][name], tensor, atol=1e-5, rtol=1e-5)
+
+
+def test_a_killed_run_goes_on_as_if_it_had_not_been_killed(people, tmp_path):
+    config = replace(TINY, steps=4000, save_every=10)
+    words = [sys.executable, "-c", RESUMED, *map(str, people), str(tmp_path / "killed")]
+    running = subprocess.Popen([*words, json.dumps(config.to_json())])
+    deadline = time.monotonic() + 120.0
+    while latest(tmp_path / "killed") is None and time.monotonic() < deadline:
+        assert running.poll() is None
+        time.sleep(0.02)
+    running.send_signal(signal.SIGKILL)
+    running.wait()
+    reached = json.loads(latest(tmp_path / "killed").with_suffix(".json").read_text())["step"]
+    run_tiny(people, tmp_path / "killed", config, stop_after=10)
+    run_tiny(people, tmp_path / "whole", config, stop_after=reached + 10)
+    killed, whole = losses_of(tmp_path / "killed"), losses_of(tmp_path / "whole")
+    for step in range(reached + 1, reached + 11):
+        assert killed[step] == pytest.approx(whole[step], abs=1e-5)
+
+
+def test_a_time_limit_ends_the_schedules_with_the_time(people, tmp_path):
+    summary = run_tiny(people, tmp_path, replace(TINY, steps=10**6, seconds=1.0))
+    assert summary.complete
+    assert summary.seconds == pytest.approx(1.0, abs=1.0)
+
+
+def test_a_run_does_not_go_on_with_other_settings_or_faces(people, tmp_path):
+    run_tiny(people, tmp_path / "run", stop_after=1)
+    with pytest.raises(TrainingError, match=r"another setting 'lr': expected 0\.001, found 0\.002"):
+        run_tiny(people, tmp_path / "run", replace(TINY, lr=2e-3))
+    with pytest.raises(TrainingError, match="another performer faceset"):
+        run_tiny(people[::-1], tmp_path / "run")
+    run_tiny(people, tmp_path / "run", replace(TINY, save_every=7), stop_after=1)
+
+
+def test_a_torn_checkpoint_is_named(people, tmp_path):
+    summary = run_tiny(people, tmp_path, stop_after=2)
+    data = summary.checkpoint.read_bytes()
+    summary.checkpoint.write_bytes(data[: len(data) // 2])
+    with pytest.raises(TrainingError, match=r"checkpoint-2\.safetensors is no complete checkpoint"):
+        run_tiny(people, tmp_path)
+
+
+@pytest.mark.parametrize(
+    ("spoil", "said"),
+    [
+        (lambda folder: (folder / "faceset.json").unlink(), "holds no faceset"),
+        (lambda folder: (folder / "faceset.json").write_text("{"), "can't be read as a faceset"),
+        (lambda folder: (folder / "faceset.json").write_text("{}"), "is no faceset"),
+        (lambda folder: (folder / "faces/000003.png").write_bytes(b""), r"000003\.png: expected"),
+    ],
+)
+def test_a_faceset_that_is_none_is_refused(people, tmp_path, spoil, said):
+    folder = draw_faceset(tmp_path / "spoilt", (0.5, 0.5, 0.5))
+    spoil(folder)
+    with pytest.raises(TrainingError, match=said):
+        run_tiny((people[0], folder), tmp_path / "run")
+    assert not (tmp_path / "run").exists()
+
+
+def test_settings_outside_their_range_are_refused():
+    for item in fields(TrainConfig):
+        assert item.metadata["help"].endswith(".")
+        assert "range" in item.metadata or "choices" in item.metadata
+    with pytest.raises(TrainingError, match="'lr' must be between"):
+        TrainConfig(lr=-1.0)
+    with pytest.raises(TrainingError, match="'size' must be one of 32, 64"):
+        TrainConfig(size=100)
+
+
+def test_a_batch_is_a_function_of_the_step_and_only_inputs_are_spoiled(people):
+    faces = [load_faces(each, TINY.size) for each in people]
+    clean, spoilt = (
+        Sampler(*faces, replace(TINY, degrade=share, grey=share)) for share in (0.0, 1.0)
+    )
+    first, again = spoilt.batch(7, 0.35), spoilt.batch(7, 0.35)
+    assert torch.equal(first.image, again.image)
+    assert not torch.equal(first.target, spoilt.batch(8, 0.35).target)
+    assert torch.equal(first.target, clean.batch(7, 0.35).target)
+    assert not torch.equal(first.image, clean.batch(7, 0.35).image)
+    assert first.image.shape == (4, 3, 32, 32)
+    assert first.strength.tolist() == [0.0, 0.0, 1.0, 1.0]
+
+
+def test_monochrome_faces_teach_no_colour(people, tmp_path):
+    grey = load_faces(draw_faceset(tmp_path / "grey", (0.5, 0.4, 0.3), monochrome=True), TINY.size)
+    batch = Sampler(load_faces(people[0], TINY.size), grey, TINY).batch(0, 0.35)
+    assert batch.colour.tolist() == [1.0, 1.0, 0.0, 0.0]
+    made = torch.rand((4, 4, 32, 32), generator=torch.Generator().manual_seed(1))
+    # Adds red and takes as much luma away in green: another colour, the same luma.
+    other = made.clone()
+    other[:, 0] += 0.1
+    other[:, 1] -= 0.1 * 0.2126 / 0.7152
+    before, after = (total(picture_losses(each, batch)) for each in (made, other))
+    assert (after[:2] - before[:2]).abs().min() > 1e-3
+    torch.testing.assert_close(after[2:], before[2:])
+
+
+def test_the_knob_is_exact_at_its_ends_and_moves_the_face(whole):
+    run, config, _, _ = whole
+    network = LikenessNet(NetworkConfig(size=config.size)).eval()
+    tensors = load_tensors(latest(run))
+    network.load_state_dict(
+        {name[8:]: each for name, each in tensors.items() if name.startswith("average.")}
+    )
+    image = torch.rand((1, 3, 32, 32), generator=torch.Generator().manual_seed(1))
+    with torch.no_grad():
+        made = {a: network(image, torch.tensor([a])) for a in (0.0, 0.5, 1.0)}
+    assert torch.equal(made[0.0][0], made[0.0][2])
+    assert torch.equal(made[0.0][2], made[1.0][2])
+    steps = [(made[a][0] - made[0.0][0]).abs().mean().item() for a in (0.5, 1.0)]
+    assert 0.0 < steps[0] < steps[1]
+
+
+def test_the_package_gives_what_torch_gives_and_says_what_it_is(whole, tmp_path):
+    run, config, summary, _ = whole
+    out = tmp_path / "likeness.onnx"
+    manifest = export(run, out, "test face", performer="anna", likeness="berta")
+    assert read_manifest(out) == manifest
+    assert (manifest.name, manifest.performer, manifest.likeness) == ("test face", "anna", "berta")
+    assert manifest.training["steps"] == summary.step
+    assert manifest.training["faces"] == {"performer": COUNT, "likeness": COUNT}
+    assert [path.name for path in tmp_path.iterdir()] == [out.name]
+    network = LikenessNet(NetworkConfig(size=config.size)).eval()
+    tensors = load_tensors(latest(run))
+    network.load_state_dict(
+        {name[8:]: each for name, each in tensors.items() if name.startswith("average.")}
+    )
+    crop = np.random.default_rng(1).random((32, 32, 3), np.float32)
+    with Likeness.open(out, "cpu") as likeness, torch.no_grad():
+        for strength in (0.0, 0.3, 1.0):
+            made = likeness.infer(crop, strength)
+            wanted = network(
+                torch.from_numpy(crop).permute(2, 0, 1)[None], torch.tensor([strength])
+            )
+            for ours, theirs in zip(
+                (made.rgb, made.matte[..., None], made.own), wanted, strict=True
+            ):
+                theirs = theirs[0].permute(1, 2, 0).numpy()
+                np.testing.assert_allclose(ours, theirs, atol=TOLERANCE)
+
+
+def test_nothing_is_exported_from_nothing(people, tmp_path):
+    with pytest.raises(TrainingError, match="holds no training run"):
+        export(tmp_path, tmp_path / "a.onnx", "nobody")
+    run_tiny(people, tmp_path / "run", stop_after=1)
+    with pytest.raises(OutputError, match="can't be written"):
+        export(tmp_path / "run", tmp_path / "run" / "config.json" / "a.onnx", "nobody")
