@@ -430,11 +430,18 @@ def test_doctor_names_a_broken_colour_config_and_fails(shot, capsys, monkeypatch
     assert "nowhere.ocio" in done.stdout
 
 
-def test_review_writes_the_sheet_of_a_rendered_shot(shot, capsys):
+def test_review_writes_the_sheet_and_the_score_of_a_rendered_shot(shot, capsys):
     assert main([*APPLY, "--mask-feather", "5"]) == 0
+    matte = ["apply", PLATE, *MODEL, *TRACK, "-o", "mask/mask.####.exr", "--view", "matte"]
+    assert main(matte) == 0
+    capsys.readouterr()
     words = ["review", PLATE, "out/result.####.exr", *MODEL, *TRACK, "-o", "sheet.png"]
-    assert main([*words, "--truth", PLATE]) == 0
+    assert main([*words, "--truth", PLATE, "--mask", "mask/mask.####.exr"]) == 0
     assert (shot / "sheet.png").read_bytes().startswith(b"\x89PNG")
+    said = capsys.readouterr().out
+    assert "sheet.png" in said
+    assert "PSNR" in said
+    refused(capsys, [*words, "--mask", "mask/mask.####.exr"], code=2)
 
 
 def test_score_prints_the_figures_as_json(shot, capsys):

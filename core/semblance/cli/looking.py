@@ -20,6 +20,9 @@ __all__ = ["doctor", "info", "review", "score"]
 @click.option("-m", "--model", type=FILE, required=True, help="Model that the result came from.")
 @click.option("-t", "--track", "track_path", type=FILE, required=True, help="Track, likewise.")
 @click.option("--truth", metavar="PATTERN", help="The perfect result, where it is known.")
+@click.option(
+    "--mask", metavar="PATTERN", help="Where result and truth are compared; adds the score."
+)
 @FRAMES
 def review(
     plate: str,
@@ -28,6 +31,7 @@ def review(
     model: Path,
     track_path: Path,
     truth: str | None,
+    mask: str | None,
     frames: str | None,
 ) -> int:
     """Write a contact sheet of RESULT: plate, matte, patch, result and truth.
@@ -37,10 +41,14 @@ def review(
     from semblance import review as sheets
     from semblance.exr import Sequence as Frames
     from semblance.model import Likeness
-    from semblance.score import shot_stops
+    from semblance.score import score_shot, shot_stops
     from semblance.track.file import load_track
 
+    if mask and not truth:
+        raise click.UsageError("A mask says where a truth is compared; name one with --truth.")
     plates, results = Frames.parse(plate), Frames.parse(result)
+    truths = Frames.parse(truth) if truth else None
+    numbers = frames_in_work(results, frames)
     track = load_track(track_path)
     sheets.shot_sheet(
         plates,
@@ -49,11 +57,16 @@ def review(
         track=track,
         network=Likeness.open(model),
         stops=shot_stops(track, plates),
-        frames=sheets.spread(frames_in_work(results, frames)),
-        truths=Frames.parse(truth) if truth else None,
+        frames=sheets.spread(numbers),
+        truths=truths,
         caption=f"{results}    {model.name}",
     )
-    click.echo(str(output))
+    click.echo(f"result    {results}\nsheet     {output}")
+    if truths is not None and mask:
+        scored = score_shot(
+            results, truths, Frames.parse(mask), track=track, frames=numbers, plate=plates
+        )
+        click.echo(f"score     {sheets.qc_score(scored.to_json())}")
     return DONE
 
 
