@@ -22,7 +22,7 @@ def print_json(values: Mapping[str, Any]) -> None:
 
 def complain(text: str) -> None:
     """Say one line on stderr."""
-    click.echo(f"semblance: {text}", err=True)
+    click.echo(f"semblance: {' '.join(text.splitlines())}", err=True)
 
 
 def clock(seconds: float) -> str:

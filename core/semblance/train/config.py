@@ -71,9 +71,9 @@ class TrainConfig:
         default=0.25, metadata={"help": "Share of inputs without colour.", "range": (0.0, 1.0)}
     )
     cycle: float = field(
-        default=0.1,
+        default=0.0,
         metadata={
-            "help": "Weight of the code cycle, which starts after a tenth of the run.",
+            "help": "Weight of the code cycle in the second half; slower, and softer faces.",
             "range": (0.0, 10.0),
         },
     )

@@ -31,7 +31,7 @@ WARP_FLOOR: Final = 0.2
 """The warp ends at this share of its strength: without any, identity leaks into the code."""
 
 ANNEAL_FROM: Final = 0.75
-CYCLE_FROM: Final = 0.1
+CYCLE_FROM: Final = 0.5
 EMA: Final = 0.998
 CLIP: Final = 1.0
 CALIBRATION: Final = 24
