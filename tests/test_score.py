@@ -120,15 +120,6 @@ def test_figures_do_not_depend_on_the_exposure_of_the_shot(shot: Shot, tmp_path:
     assert dict(there.mean) == pytest.approx(dict(here.mean), rel=1e-5, abs=1e-7)
 
 
-def test_luma_that_the_track_lacks_is_measured(shot: Shot) -> None:
-    measured = score.shot_stops(
-        replace(shot.track, faces={frame: replace(a_face(), luma=None) for frame in FRAMES}),
-        shot.plate,
-    )
-    assert math.isfinite(measured)
-    assert measured != score.shot_stops(shot.track, shot.plate)
-
-
 def test_only_bits_without_matte_count_as_outside(shot: Shot) -> None:
     matte = shot.lay("matte", dict.fromkeys(FRAMES, np.repeat(MASK[..., None], 3, axis=2)))
     inside = {frame: np.where(MASK[..., None] > 0.0, 7.0, performer(frame)) for frame in FRAMES}

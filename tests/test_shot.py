@@ -13,7 +13,8 @@ from semblance import shot
 from semblance.errors import Cancelled, OutputError, TrackError
 from semblance.exr import Sequence, read_plate, write_plate
 from semblance.face import Face, Track
-from semblance.knobs import Knobs
+from semblance.knobs import ColourKnobs, Knobs
+from semblance.pipeline import shot_stops
 from semblance.plate import Plate
 
 FRAMES = tuple(range(1001, 1007))
@@ -101,12 +102,20 @@ def test_the_plate_is_never_written_over(plates: Sequence) -> None:
     assert plates.path(1001).read_bytes() == before
 
 
-def test_a_track_of_another_plate_fails_each_frame(plates: Sequence, output: Sequence) -> None:
+def test_a_track_of_another_plate_is_refused_once(plates: Sequence, output: Sequence) -> None:
     wrong = Track(a_track().faces, (1920, 1080), frames=FRAMES)
-    summary = run(plates, output, track=wrong)
-    assert set(summary.failed) == set(FRAMES)
-    assert "1920 × 1080" in summary.failed[1001]
-    assert issubclass(TrackError, Exception)
+    with pytest.raises(TrackError, match=r"frame 1001.*1920 × 1080"):
+        run(plates, output, track=wrong)
+    assert output.frames() == ()
+
+
+def test_exposure_comes_from_the_track_and_is_measured_where_the_track_holds_none(
+    plates: Sequence,
+) -> None:
+    known = shot_stops(plates, a_track(luma=0.03), ColourKnobs())
+    measured = shot_stops(plates, a_track(luma=None), ColourKnobs())
+    assert known == pytest.approx(2.0)
+    assert -8.0 < measured < 0.5
 
 
 def test_cancelling_keeps_whole_frames_and_no_others(plates: Sequence, output: Sequence) -> None:

@@ -14,7 +14,13 @@ from numpy.typing import NDArray
 from skimage import data as photographs
 
 from semblance.errors import TrackError
-from semblance.track.native import LANDMARKS_FILE, NativeProvider, open_face_provider, roi_of
+from semblance.track.native import (
+    LANDMARKS_FILE,
+    MIRROR,
+    NativeProvider,
+    open_face_provider,
+    roi_of,
+)
 from semblance.track.provider import Detection, open_provider
 
 STUDIO = Path(__file__).resolve().parents[2] / "shared/studio"
@@ -86,7 +92,7 @@ def test_the_landmarks_turn_with_the_picture(
     assert difference(one(provider.find(turned)).landmarks, expected) < 0.05
 
 
-@pytest.mark.parametrize("scale", [0.5, 2.0])
+@pytest.mark.parametrize("scale", [0.4, 0.5, 2.0])
 def test_the_landmarks_scale_with_the_picture(
     provider: NativeProvider, photograph: Array, face: Detection, scale: float
 ) -> None:
@@ -103,6 +109,18 @@ def test_exposure_changes_little(
 ) -> None:
     found = one(provider.find(photograph * np.float32(gain)))
     assert difference(found.landmarks, face.landmarks) < 0.04
+
+
+def test_two_faces_are_both_found(
+    provider: NativeProvider, photograph: Array, face: Detection
+) -> None:
+    wide = np.full((1080, 1920, 3), 0.2, np.float32)
+    wide[200:712, 100:612] = photograph
+    wide[300:812, 1200:1712] = photograph[:, ::-1]
+    left, right = sorted(provider.find(wide), key=lambda d: float(d.landmarks[30, 0]))
+    assert difference(left.landmarks - [100, 200], face.landmarks) < 0.04
+    mirrored = (right.landmarks - [1200, 300])[MIRROR] * [-1, 1] + [512, 0]
+    assert difference(mirrored, face.landmarks) < 0.04
 
 
 def test_values_no_display_can_show_do_no_harm(

@@ -4,7 +4,8 @@
 
 Prints JSON. Shots and stills: ../shared/studio. NME is the mean distance of the 68 points over the
 distance of the outer eye corners (36, 45), which is not let below half of its median over the
-shot. Jitter is the root-mean-square second difference over time of the landmarks' error, pixels.
+shot. Jitter is the root-mean-square second difference over time of the error of the landmarks in
+sight other than the jaw's, pixels.
 The photograph of scikit-image's `astronaut` has no truth: its landmarks in the plain picture,
 carried through a change of the picture, are compared with those found in the changed picture.
 """
@@ -109,7 +110,9 @@ def shot(provider: FaceProvider, name: str, pictures: Path | None) -> dict[str, 
             draw(pictures / f"{name}.{f}.png", image, last.landmarks, points[i])
     distance = np.linalg.norm(errors, axis=2) / unit[:, None] * 100
     distance[~visible] = np.nan
-    second = np.diff(errors, 2, axis=0)[:, INNER]
+    second = np.diff(errors, 2, axis=0)
+    second[~(visible[2:] & visible[1:-1] & visible[:-2])] = np.nan
+    second = second[:, INNER]
     return {
         "frames": len(frames),
         "found_%": 100 * found_alone / len(frames),

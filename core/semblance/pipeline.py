@@ -17,14 +17,18 @@ import numpy as np
 from numpy.typing import NDArray
 
 from semblance import align, blend, colour, matte
-from semblance.errors import Cancelled
-from semblance.face import Crop, Face, Inference, Matte, Patch, Roto
+from semblance.errors import Cancelled, PlateError
+from semblance.exr import Sequence, read_plate
+from semblance.face import Crop, Face, Inference, Matte, Patch, Roto, Track
 from semblance.knobs import ColourKnobs, InferKnobs, Knobs, MatteKnobs
 from semblance.plate import Plate, Window
 
-__all__ = ["Network", "Result", "Statistics", "face_luma", "render"]
+__all__ = ["Network", "Result", "Statistics", "face_luma", "render", "shot_stops"]
 
 Image = NDArray[np.float32]
+
+_SAMPLES = 12
+"""Frames in which a face is measured for exposure where its track holds no luma."""
 
 
 class Network(Protocol):
@@ -151,6 +155,42 @@ def face_luma(plate: Plate, face: Face, knobs: ColourKnobs) -> float | None:
     space = colour.resolve_space(knobs.input_space, plate.metadata)
     linear = colour.to_linear(_straight(plate, window), space)
     return colour.face_luma(linear, face.landmarks - (window.x0, window.y0))
+
+
+def shot_stops(
+    plates: Sequence, track: Track, knobs: ColourKnobs, part: str | int | None = None
+) -> float:
+    """Return a shot's automatic exposure, from its faces' luma.
+
+    The whole track counts, whichever frames are in work, so every chunk of a shot is exposed alike.
+
+    Parameters
+    ----------
+    plates : Sequence
+        Where luma is measured if the track holds none; then in a dozen frames spread over the shot.
+    track : Track
+        The performer's face.
+    knobs : ColourKnobs
+        Says which space the plates are in.
+    part : str or int, optional
+        Which part of a multi-part file is the plate.
+
+    Returns
+    -------
+    float
+        Stops, as `colour.auto_stops`.
+    """
+    lumas = [face.luma for face in track.faces.values() if face.luma is not None]
+    there = sorted(set(track.faces) & set(plates.frames())) if not lumas else []
+    places = np.linspace(0, len(there) - 1, min(_SAMPLES, len(there)))
+    for frame in sorted({there[round(place)] for place in places}):
+        try:
+            plate = read_plate(plates.path(frame), part)
+        except PlateError:  # rendering that frame will say what is wrong with it
+            continue
+        luma = face_luma(plate, track.faces[frame], knobs)
+        lumas += [] if luma is None else [luma]
+    return colour.auto_stops(lumas)
 
 
 def _see(plate: Plate, face: Face, size: int, knobs: ColourKnobs, stops: float) -> _Seen | None:

@@ -50,7 +50,6 @@ __all__ = [
     "score_frames",
     "score_shot",
     "seam",
-    "shot_stops",
     "ssim",
 ]
 
@@ -558,7 +557,8 @@ def score_shot(
             )
 
     frames = tuple(frames)
-    stops = shot_stops(track, truth if plate is None else plate, input_space)
+    measured = truth if plate is None else plate
+    stops = pipeline.shot_stops(measured, track, ColourKnobs(input_space=input_space))
     return score_frames(read(), stops=stops, input_space=input_space, provider=provider)
 
 
@@ -601,36 +601,6 @@ def score_frames(
             "Give the mask of this shot, and frames in which the face is seen.",
         )
     return _summed(tuple(scores), stops, tuple(skipped))
-
-
-def shot_stops(track: Track, plates: Sequence, input_space: str = "auto") -> float:
-    """Return the exposure of a shot's working encoding, from its faces' luma.
-
-    Parameters
-    ----------
-    track : Track
-        The luma that it holds counts; where it holds none, luma is measured.
-    plates : Sequence
-        What it is measured in.
-    input_space : str
-        As the knob.
-
-    Returns
-    -------
-    float
-        Stops, as `colour.auto_stops`.
-    """
-    lumas = [face.luma for face in track.faces.values() if face.luma is not None]
-    if not lumas:
-        knobs = ColourKnobs(input_space=input_space)
-        there = set(plates.frames())
-        measured = (
-            pipeline.face_luma(_read(plates, frame), face, knobs)
-            for frame, face in track.faces.items()
-            if frame in there
-        )
-        lumas = [luma for luma in measured if luma is not None]
-    return colour.auto_stops(lumas)
 
 
 @dataclass(frozen=True)

@@ -15,18 +15,23 @@ from typing import Any, Protocol
 
 import numpy as np
 
-from semblance import colour, pipeline, provenance
-from semblance.errors import Cancelled, InputError, SemblanceError, TrackError, frame_context
-from semblance.exr import Sequence, Written, check_output, read_plate, read_roto, write_plate
+from semblance import pipeline, provenance
+from semblance.errors import Cancelled, PlateError, SemblanceError, TrackError, frame_context
+from semblance.exr import (
+    Sequence,
+    Written,
+    check_output,
+    read_header,
+    read_plate,
+    read_roto,
+    write_plate,
+)
 from semblance.face import Roto, Track
 from semblance.knobs import Knobs
-from semblance.plate import Plate
+from semblance.plate import Plate, Window
 from semblance.track.smooth import smooth
 
 __all__ = ["FrameReport", "Likeness", "ShotSummary", "apply"]
-
-_SAMPLES = 12
-"""Frames whose face is measured for exposure where the track holds no luma."""
 
 
 class Likeness(pipeline.Network, Protocol):
@@ -165,16 +170,17 @@ def apply(
         `cancel` returned true; frames that were finished by then are there, no other is.
     """
     check_output(plates, output, frames)
+    _check_first(plates, frames, track)
     start = time.perf_counter()
     first = knobs(frames[0]) if frames else Knobs()
     smoothed = smooth(track, first.track.smoothing)
-    stops = colour.auto_stops(_lumas(plates, track, first, part))
+    stops = pipeline.shot_stops(plates, track, first.colour, part)
 
     def read(frame: int) -> tuple[Plate, Roto | None, float]:
         begun = time.perf_counter()
         with frame_context(frame, plates.path(frame)):
             plate = read_plate(plates.path(frame), part)
-            _check_track(track, plate)
+            _check_track(track, plate.display_window)
         matte = None
         if roto is not None:
             with frame_context(frame, roto.path(frame)):
@@ -252,27 +258,19 @@ def apply(
     return _summary(reports, likeness.provider, time.perf_counter() - start)
 
 
-def _lumas(
-    plates: Sequence, track: Track, knobs: Knobs, part: str | int | None
-) -> tuple[float, ...]:
-    """Return the face's luma over the whole track: every chunk of a shot is exposed alike."""
-    known = tuple(face.luma for face in track.faces.values() if face.luma is not None)
-    if known or not track.faces or not knobs.colour.auto_exposure:
-        return known
-    there = sorted(set(track.faces) & set(plates.frames()))
-    chosen = {there[round(i)] for i in np.linspace(0, len(there) - 1, min(_SAMPLES, len(there)))}
-    values = []
-    for frame in sorted(chosen):
+def _check_first(plates: Sequence, frames: tuple[int, ...], track: Track) -> None:
+    """Refuse a track of another plate once, by the first frame, and not for every frame again."""
+    for frame in frames[:1]:
+        path = plates.path(frame)
         try:
-            plate = read_plate(plates.path(frame), part)
-        except InputError:  # the frame itself will say what is wrong with it
-            continue
-        values.append(pipeline.face_luma(plate, track.faces[frame], knobs.colour))
-    return tuple(value for value in values if value is not None)
+            window = read_header(path).parts[0].display_window
+        except PlateError:  # the frame itself will say what is wrong with it
+            return
+        with frame_context(frame, path):
+            _check_track(track, window)
 
 
-def _check_track(track: Track, plate: Plate) -> None:
-    window = plate.display_window
+def _check_track(track: Track, window: Window) -> None:
     if track.size != (window.width, window.height):
         raise TrackError(
             f"the track is of a plate of {track.size[0]} × {track.size[1]} pixels, "

@@ -9,6 +9,7 @@ import click
 
 from semblance.cli.options import DONE, FAILED, FILE, FRAMES, INPUT_SPACE, JSON, frames_in_work
 from semblance.cli.terminal import print_json
+from semblance.knobs import ColourKnobs
 
 __all__ = ["doctor", "info", "review", "score"]
 
@@ -41,7 +42,8 @@ def review(
     from semblance import review as sheets
     from semblance.exr import Sequence as Frames
     from semblance.model import Likeness
-    from semblance.score import score_shot, shot_stops
+    from semblance.pipeline import shot_stops
+    from semblance.score import score_shot
     from semblance.track.file import load_track
 
     if mask and not truth:
@@ -56,7 +58,7 @@ def review(
         output,
         track=track,
         network=Likeness.open(model),
-        stops=shot_stops(track, plates),
+        stops=shot_stops(plates, track, ColourKnobs()),
         frames=sheets.spread(numbers),
         truths=truths,
         caption=f"{results}    {model.name}",

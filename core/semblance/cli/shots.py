@@ -125,7 +125,12 @@ def track(
 
 
 def _track(
-    plates: Frames, frames: tuple[int, ...], knobs: Knobs, tracker: str, models_dir: Path | None
+    plates: Frames,
+    frames: tuple[int, ...],
+    knobs: Knobs,
+    tracker: str,
+    models_dir: Path | None,
+    part: str | None = None,
 ) -> Track:
     from semblance.face import Face
     from semblance.track.analyse import track_shot
@@ -145,6 +150,7 @@ def _track(
             report,
             stop,
             face=knobs.model.face,
+            part=part,
         )
 
 
@@ -234,7 +240,7 @@ def apply(
     if first.track.track_file:
         track = load_track(Path(first.track.track_file), first.model.face)
     else:
-        track = _track(plates, numbers, first, tracker, models_dir)
+        track = _track(plates, numbers, first, tracker, models_dir, part)
     version = _version()
 
     def marks(frame: int, knobs: Knobs, plate: Plate) -> Mapping[str, Any]:

@@ -63,6 +63,7 @@ def track_shot(
     cancel: Callable[[], bool],
     *,
     face: int = 0,
+    part: str | int | None = None,
 ) -> Track:
     """Find one face in every frame of a shot.
 
@@ -82,6 +83,8 @@ def track_shot(
         Asked before each frame; true stops the work.
     face : int
         Which face, by size in the first frame that holds so many: 0 is the largest.
+    part : str or int, optional
+        Which part of a multi-part file is the plate.
 
     Returns
     -------
@@ -107,7 +110,7 @@ def track_shot(
             raise Cancelled(f"tracking was cancelled before frame {frame}", "")
         path = plates.path(frame)
         with frame_context(frame, path):
-            plate = read_plate(path)
+            plate = read_plate(path, part)
             found_shape = _shape(plate)
             shape = shape or found_shape
             if found_shape != shape:

@@ -2,8 +2,8 @@
 
 A finder looks at a pyramid of the picture's luma and gives places, sizes and rolls; a landmark
 network looks at an upright crop of each, and again, plain and mirrored, where its first answer
-says the face is. Both were trained on renders of a morphable face only (`bench/landmarks`): no photograph
-of a person went into them.
+says the face is. Both were trained on renders of a morphable face only (`bench/landmarks`): no
+photograph of a person went into them.
 
 References
 ----------
@@ -56,7 +56,7 @@ STRIDE = 8
 MIDDLE_SIDE = 52.0
 """Region of interest, in pixels of a level, that the finder's size output of 0 stands for."""
 HEAT_FLOOR = 0.15
-CANDIDATES = 12
+CANDIDATES = 16
 TURNED = 3
 TURNS = (-0.45, 0.45)
 ACCEPT = 0.5
@@ -175,8 +175,9 @@ def local_contrast(luma: Array) -> Array:
 
 def _luma(image: Array) -> Array:
     """Luma (h, w) of a display-like picture, clipped to what the networks know; NaN is black."""
-    clean = np.nan_to_num(image[..., :3], nan=0.0, posinf=HIGHEST_LUMA, neginf=0.0)
-    return (np.clip(clean, 0.0, HIGHEST_LUMA) @ _LUMA).astype(np.float32)
+    luma = cv2.transform(np.ascontiguousarray(image[..., :3], np.float32), _LUMA[None])
+    clean = np.nan_to_num(luma, nan=0.0, posinf=HIGHEST_LUMA, neginf=0.0)
+    return np.clip(np.asarray(clean, np.float32).reshape(image.shape[:2]), 0.0, HIGHEST_LUMA)
 
 
 def _crop(luma: Array, roi: Roi) -> Array:
@@ -285,17 +286,25 @@ class NativeProvider:
 
     def refine(self, image: Array, near: Array) -> Detection | None:
         """Place the landmarks again from a previous estimate; see the protocol."""
-        luma = _luma(image)
         region = roi_of(near)
         if not (math.isfinite(region.side) and region.side > 4.0):
             return None
-        (first,) = self._read(luma, [region], mirrored=False)
+        # Of a large picture only the face's surroundings are touched.
+        h, w = image.shape[:2]
+        x0, y0 = (max(0, math.floor(c - 2.0 * region.side)) for c in region.centre)
+        x1 = min(w, math.ceil(region.centre[0] + 2.0 * region.side))
+        y1 = min(h, math.ceil(region.centre[1] + 2.0 * region.side))
+        if x1 - x0 < 2 or y1 - y0 < 2:
+            return None
+        luma = _luma(image[y0:y1, x0:x1])
+        centre = (region.centre[0] - x0, region.centre[1] - y0)
+        (first,) = self._read(luma, [replace(region, centre=centre)], mirrored=False)
         if first.face < LIKELY or not _plausible(first):
             return None
         (reading,) = self._read(luma, [roi_of(first.landmarks)], mirrored=True)
         if reading.score < KEEP or not _plausible(reading):
             return None
-        return Detection(reading.score, reading.landmarks)
+        return Detection(reading.score, reading.landmarks + np.array([x0, y0], np.float32))
 
     def _candidates(self, luma: Array) -> list[Roi]:
         """Regions where the finder sees a face, best first."""
@@ -306,7 +315,7 @@ class NativeProvider:
         found.sort(key=lambda item: item[0], reverse=True)
         kept: list[Roi] = []
         for _, roi in found:
-            if len(kept) < CANDIDATES and not any(_same_face(roi, k) for k in kept):
+            if len(kept) < CANDIDATES and not any(_same_place(roi, k) for k in kept):
                 kept.append(roi)
         return kept
 
@@ -386,13 +395,14 @@ def _sigmoid(x: float) -> float:
 def _levels(luma: Array) -> list[tuple[Array, NDArray[np.float64]]]:
     """Build the pyramid: luma, and image pixels per pixel of the level in x and y."""
     h, w = luma.shape
+    level = luma
     out: list[tuple[Array, NDArray[np.float64]]] = []
     for side in LEVEL_SIDES:
-        scale = min(side, max(h, w)) / max(h, w)
         if side / 2 >= max(h, w) and side != LEVEL_SIDES[-1]:
             continue
-        size = (max(8, round(w * scale)), max(8, round(h * scale)))
-        level = np.asarray(cv2.resize(luma, size, interpolation=cv2.INTER_AREA), np.float32)
+        scale = min(side, max(h, w)) / max(h, w)
+        size = (max(STRIDE, round(w * scale)), max(STRIDE, round(h * scale)))
+        level = np.asarray(cv2.resize(level, size, interpolation=cv2.INTER_AREA), np.float32)
         # The net works in whole cells: the edge is repeated up to the next one.
         right, below = -size[0] % STRIDE, -size[1] % STRIDE
         whole = cv2.copyMakeBorder(level, 0, below, 0, right, cv2.BORDER_REPLICATE)
@@ -412,6 +422,13 @@ def _peaks(cells: Array, ratio: NDArray[np.float64]) -> list[tuple[float, Roi]]:
         side = MIDDLE_SIDE * math.exp(min(max(size, -1.5), 1.5)) * float(ratio.mean())
         out.append((float(heat[row, column]), Roi((x, y), side, math.atan2(s, c))))
     return out
+
+
+def _same_place(a: Roi, b: Roi) -> bool:
+    """Whether two candidates say the same; a small one within a large one is something else."""
+    distance = math.hypot(a.centre[0] - b.centre[0], a.centre[1] - b.centre[1])
+    small, large = sorted((a.side, b.side))
+    return distance < 0.3 * small and large < 1.5 * small
 
 
 def _same_face(a: Roi, b: Roi) -> bool:

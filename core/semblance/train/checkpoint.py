@@ -1,8 +1,8 @@
 """The run's folder: settings, and checkpoints from which a run goes on as if never stopped.
 
 A checkpoint is `checkpoint-<step>.safetensors` (network, average, optimiser) beside
-`checkpoint-<step>.json` (step, seconds, generator state, config). Every batch is a function of
-(seed, step), so the step is the data position. Files are written beside and renamed.
+`checkpoint-<step>.json` (step, seconds, generator state, the network's shape). Every batch is a
+function of (seed, step), so the step is the data position. Files are written beside and renamed.
 """
 
 from __future__ import annotations
@@ -11,7 +11,7 @@ import hashlib
 import json
 import os
 import re
-from dataclasses import dataclass
+from dataclasses import asdict, dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Final
 
@@ -22,6 +22,7 @@ from torch import Tensor
 
 from semblance.errors import TrainingError
 from semblance.train.config import FREE_FIELDS, TrainConfig
+from semblance.train.network import NetworkConfig
 
 if TYPE_CHECKING:
     from semblance.train.data import Faces
@@ -32,6 +33,7 @@ __all__ = [
     "begin",
     "latest",
     "load_tensors",
+    "read_network",
     "read_settings",
     "read_state",
     "restore",
@@ -174,6 +176,7 @@ def save(run: Path, trainer: Trainer) -> Path:
         "step": trainer.state.step,
         "seconds": trainer.state.seconds,
         "seed": trainer.config.seed,
+        "network": asdict(trainer.network.config),
         "generator": torch.get_rng_state().numpy().tobytes().hex(),
     }
     path = run / f"checkpoint-{trainer.state.step}.safetensors"
@@ -188,18 +191,15 @@ def save(run: Path, trainer: Trainer) -> Path:
     return path
 
 
-def restore(run: Path, trainer: Trainer) -> None:
-    """Bring a trainer to the run's newest checkpoint; a run without any begins at step 0.
+def restore(path: Path, trainer: Trainer) -> None:
+    """Bring a trainer to a checkpoint.
 
     Raises
     ------
     TrainingError
         The checkpoint is torn or belongs to another network.
     """
-    path = latest(run)
-    if path is None:
-        return
-    about = json.loads(path.with_suffix(".json").read_text(encoding="utf-8"))
+    about = _about(path)
     tensors = load_tensors(path)
     try:
         for part, module in (("network", trainer.network), ("average", trainer.average)):
@@ -229,9 +229,43 @@ def _laid_out_like(parameter: Tensor, value: Tensor) -> Tensor:
 
 
 def read_state(path: Path) -> State:
-    """Read how far the run was at a checkpoint."""
-    about = json.loads(path.with_suffix(".json").read_text(encoding="utf-8"))
+    """Read how far the run was at a checkpoint.
+
+    Raises
+    ------
+    TrainingError
+        What is written beside the checkpoint is torn.
+    """
+    about = _about(path)
     return State(int(about["step"]), float(about["seconds"]))
+
+
+def read_network(path: Path) -> NetworkConfig:
+    """Read the shape of a checkpoint's network; later versions may begin runs with another.
+
+    Raises
+    ------
+    TrainingError
+        What is written beside the checkpoint is torn, or the shape is of a later version.
+    """
+    try:
+        return NetworkConfig(**_about(path)["network"])
+    except TypeError as error:
+        raise TrainingError(
+            f"{path} holds a network that this version does not know: {error}",
+            "Use the version of semblance that trained it.",
+        ) from error
+
+
+def _about(path: Path) -> dict[str, Any]:
+    try:
+        about = json.loads(path.with_suffix(".json").read_text(encoding="utf-8"))
+    except (OSError, ValueError) as error:
+        raise _torn(path, str(error)) from error
+    missing = {"step", "seconds", "network", "generator", "sha256"} - set(about)
+    if missing:
+        raise _torn(path, f"{min(missing)!r} is missing in its .json")
+    return dict(about)
 
 
 def load_tensors(path: Path) -> dict[str, Tensor]:
@@ -242,11 +276,11 @@ def load_tensors(path: Path) -> dict[str, Tensor]:
     TrainingError
         The file is missing, torn or changed.
     """
+    expected = _about(path)["sha256"]
     try:
-        about = json.loads(path.with_suffix(".json").read_text(encoding="utf-8"))
-        whole = _sha256(path) == about["sha256"]
+        whole = _sha256(path) == expected
         tensors = load_file(path) if whole else {}
-    except (OSError, ValueError, KeyError, SafetensorError) as error:
+    except (OSError, SafetensorError) as error:
         raise _torn(path, str(error)) from error
     if not whole:
         raise _torn(path, "its sha256 differs from the one written with it")

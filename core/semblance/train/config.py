@@ -70,13 +70,6 @@ class TrainConfig:
     grey: float = field(
         default=0.25, metadata={"help": "Share of inputs without colour.", "range": (0.0, 1.0)}
     )
-    cycle: float = field(
-        default=0.0,
-        metadata={
-            "help": "Weight of the code cycle in the second half; slower, and softer faces.",
-            "range": (0.0, 10.0),
-        },
-    )
     device: str = field(
         default="auto",
         metadata={"help": "Where to compute.", "choices": ("auto", "cpu", "cuda")},

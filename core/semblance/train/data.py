@@ -20,11 +20,12 @@ from numpy.typing import NDArray
 from torch import Tensor
 from torch.nn import functional
 
+from semblance.colour import decode, encode
 from semblance.errors import TrainingError
 from semblance.matte import hull_mask
 from semblance.train.config import TrainConfig
 
-__all__ = ["Batch", "Faces", "Sampler", "load_faces"]
+__all__ = ["Batch", "Faces", "Sampler", "load_faces", "load_people"]
 
 FORMAT: Final = "semblance-faceset"
 VERSION: Final = 1
@@ -127,8 +128,33 @@ class Batch:
 # ---------------------------------------------------------------------------------------- load
 
 
-def load_faces(folder: Path, size: int) -> Faces:
+def load_people(performer: Path, likeness: Path, size: int) -> tuple[Faces, Faces]:
+    """Read both facesets at one exposure: the one that brings the performer's median to level.
+
+    A faceset's crops are each exposed alike; trained so, a dark complexion would come out as bright
+    as a fair one. One exposure for all keeps the likeness's complexion beside the performer's, as
+    far as the footage of both was exposed alike.
+
+    Raises
+    ------
+    TrainingError
+        As `load_faces`.
+    """
+    stops = float(np.median([face["exposure"] for face in _listing(performer)[1]["faces"]]))
+    return load_faces(performer, size, stops), load_faces(likeness, size, stops)
+
+
+def load_faces(folder: Path, size: int, stops: float) -> Faces:
     """Read a faceset and reduce its crops for pictures of `size` pixels.
+
+    Parameters
+    ----------
+    folder : Path
+        The faceset.
+    size : int
+        Side of the canonical picture in pixels.
+    stops : float
+        Exposure of all its faces, in place of each one's own.
 
     Raises
     ------
@@ -136,6 +162,28 @@ def load_faces(folder: Path, size: int) -> Faces:
         The folder holds no faceset, another version, fewer than 2 faces, or a picture that
         can't be read.
     """
+    text, listing = _listing(folder)
+    margin = float(listing["margin"])
+    side = round(size * (1.0 + 2.0 * margin))
+    entries = listing["faces"]
+    digest = hashlib.sha256(text)
+    pictures = torch.empty((len(entries), 3, side, side), dtype=torch.float16)
+    masks = torch.empty((len(entries), 3, side, side), dtype=torch.float16)
+    for row, entry in enumerate(entries):
+        stored = _read_bytes(folder / entry["file"])
+        digest.update(stored)
+        picture = _decode_crop(folder / entry["file"], stored, int(listing["size"]))
+        picture = encode(decode(picture), stops - float(entry["exposure"])).clip(0.0, 1.0)
+        landmarks = np.asarray(entry["landmarks"], dtype=np.float64) * (side / listing["size"])
+        pictures[row] = torch.from_numpy(_reduce(picture, side).transpose(2, 0, 1))
+        masks[row] = torch.from_numpy(_masks(landmarks, side))
+    colour = torch.tensor([0.0 if entry["monochrome"] else 1.0 for entry in entries])
+    weights = _balance(entries)
+    return Faces(pictures, masks, colour, weights, margin, digest.hexdigest())
+
+
+def _listing(folder: Path) -> tuple[bytes, Any]:
+    """Read a faceset's list of faces: the file's bytes, and what they say."""
     path = folder / "faceset.json"
     try:
         text = path.read_bytes()
@@ -150,22 +198,7 @@ def load_faces(folder: Path, size: int) -> Faces:
             f"{path} can't be read as a faceset: {error}", "Make the faceset again."
         ) from error
     _check_listing(path, listing)
-    margin = float(listing["margin"])
-    side = round(size * (1.0 + 2.0 * margin))
-    entries = listing["faces"]
-    digest = hashlib.sha256(text)
-    pictures = torch.empty((len(entries), 3, side, side), dtype=torch.float16)
-    masks = torch.empty((len(entries), 3, side, side), dtype=torch.float16)
-    for row, entry in enumerate(entries):
-        stored = _read_bytes(folder / entry["file"])
-        digest.update(stored)
-        picture = _decode_crop(folder / entry["file"], stored, int(listing["size"]))
-        landmarks = np.asarray(entry["landmarks"], dtype=np.float64) * (side / listing["size"])
-        pictures[row] = torch.from_numpy(_reduce(picture, side).transpose(2, 0, 1))
-        masks[row] = torch.from_numpy(_masks(landmarks, side))
-    colour = torch.tensor([0.0 if entry["monochrome"] else 1.0 for entry in entries])
-    weights = _balance(entries)
-    return Faces(pictures, masks, colour, weights, margin, digest.hexdigest())
+    return text, listing
 
 
 def _check_listing(path: Path, listing: Any) -> None:

@@ -18,10 +18,10 @@ from torch import Tensor
 from semblance.errors import MissingPackageError, OutputError, TrainingError
 from semblance.model.package import MANIFEST_KEY, Manifest
 from semblance.model.session import Likeness
-from semblance.train.checkpoint import latest, load_tensors, read_settings, read_state
-from semblance.train.network import LikenessNet, NetworkConfig
+from semblance.train.checkpoint import latest, load_tensors, read_network, read_settings, read_state
+from semblance.train.network import LikenessNet
 
-__all__ = ["TOLERANCE", "export"]
+__all__ = ["TOLERANCE", "averaged", "export"]
 
 OPSET: Final = 18
 TOLERANCE: Final = 1e-3
@@ -70,7 +70,7 @@ def export(
         raise TrainingError(
             f"the run in {run} has no checkpoint yet", "Train it for longer before exporting."
         )
-    network = _averaged(checkpoint, int(settings["config"]["size"]))
+    network = averaged(checkpoint)
     manifest = Manifest(
         name=name,
         size=network.config.size,
@@ -79,11 +79,11 @@ def export(
         training=_facts(checkpoint, settings),
     )
     partial = out.with_name(f".{out.name}.{os.getpid()}.partial")
-    data = _onnx(network, manifest)
     try:
         out.parent.mkdir(parents=True, exist_ok=True)
         try:
-            partial.write_bytes(data)
+            partial.touch()  # before the work, not after it
+            partial.write_bytes(_onnx(network, manifest))
             _hold_against_torch(partial, network)
             os.replace(partial, out)
         finally:
@@ -95,9 +95,16 @@ def export(
     return manifest
 
 
-def _averaged(checkpoint: Path, size: int) -> LikenessNet:
+def averaged(checkpoint: Path) -> LikenessNet:
+    """Load a checkpoint's averaged network, for use.
+
+    Raises
+    ------
+    TrainingError
+        The checkpoint is torn.
+    """
     tensors = load_tensors(checkpoint)
-    network = LikenessNet(NetworkConfig(size=size))
+    network = LikenessNet(read_network(checkpoint))
     network.load_state_dict(
         {key[len("average.") :]: t for key, t in tensors.items() if key.startswith("average.")}
     )

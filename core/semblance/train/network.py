@@ -3,12 +3,15 @@
 ::
 
     image 3xRxR ─ encoder ─ code z ─ N_k ─┬─ P: dense ─ Cx8x8 ─ (1-a) ─┐
-                                          └─ L: dense ─ Cx8x8 ─   a  ──┴─ decoder ─ RGB, matte
+                                          ├─ L: dense ─ Cx8x8 ─   a  ──┴─ decoder ─ RGB, matte
+                                          └─ light: dense ─ 3x4x4 ───────── added to RGB
 
 The two identity modules see the same code. Their *outputs* are mixed by the strength `a`, in
 activation space: interpolating weights instead was measured not to be monotone. Codes are
 normalised per input identity `k` by running statistics, so that the modules meet codes of one
-scale whoever is in the picture. Only `Conv2d`, `Linear` and `interpolate` are used.
+scale whoever is in the picture. The light goes the same way for both: a coarse field of logits,
+straight from the code, since the deep way learns only very late to pass colour on. Only `Conv2d`,
+`Linear` and `interpolate` are used.
 """
 
 from __future__ import annotations
@@ -55,6 +58,8 @@ class NetworkConfig:
         Channels of the 8 x 8 map that the identity modules give.
     identity : int
         Length of the identity vector that modulates the decoder.
+    light : int
+        Side of the light's field in cells; 0 for a network without one.
     """
 
     size: int = 128
@@ -63,6 +68,7 @@ class NetworkConfig:
     code: int = 160
     grid: int = 96
     identity: int = 128
+    light: int = 4
 
     @property
     def levels(self) -> int:
@@ -147,7 +153,7 @@ def _weight(seen: Tensor, momentum: float) -> Tensor:
 
 
 class Decoder(nn.Module):
-    """Map (n, C, 8, 8) and identity vector (n, d) to RGB and matte (n, 4, R, R), each 0..1."""
+    """Map (n, C, 8, 8) and identity vector (n, d) to logits of RGB and matte (n, 4, R, R)."""
 
     def __init__(self, config: NetworkConfig) -> None:
         super().__init__()
@@ -168,7 +174,7 @@ class Decoder(nn.Module):
             h = functional.leaky_relu(convolution(h), SLOPE)
             h = residual(h, identity)  # the last one is (n, w, R/2, R/2)
         h = self.exit(functional.leaky_relu(h, SLOPE))  # (n, 16, R/2, R/2)
-        return torch.sigmoid(functional.pixel_shuffle(h, 2).float())  # (n, 4, R, R)
+        return functional.pixel_shuffle(h, 2).float()  # (n, 4, R, R)
 
 
 class LikenessNet(nn.Module):
@@ -187,6 +193,10 @@ class LikenessNet(nn.Module):
         self.identities = nn.Parameter(torch.randn(2, config.identity) * 0.5)  # (2, d)
         self.decoder = Decoder(config)
         self.likeness.load_state_dict(self.performer.state_dict())
+        self.light = nn.Linear(config.code, 3 * config.light**2) if config.light else None
+        if self.light is not None:
+            nn.init.zeros_(self.light.weight)
+            nn.init.zeros_(self.light.bias)
         self.register_buffer("code_mean", torch.zeros(2, config.code))
         self.register_buffer("code_variance", torch.ones(2, config.code))
         self.register_buffer("code_seen", torch.zeros(2))
@@ -229,8 +239,17 @@ class LikenessNet(nn.Module):
         mixed = (1.0 - a) * self.performer(code) + a * self.likeness(code)
         identity = (1.0 - a) * self.identities[0] + a * self.identities[1]
         grid = mixed.reshape(-1, self.config.grid, GRID, GRID)
-        picture: Tensor = self.decoder(grid, identity)
-        return picture
+        logits: Tensor = self.decoder(grid, identity)
+        if self.light is None:
+            return torch.sigmoid(logits)
+        field = self.light(code).float().reshape(-1, 3, self.config.light, self.config.light)
+        light = functional.interpolate(
+            field,
+            scale_factor=self.config.size / self.config.light,
+            mode="bilinear",
+            align_corners=False,
+        )
+        return torch.sigmoid(torch.cat([logits[:, :3] + light, logits[:, 3:]], dim=1))
 
     def forward(self, image: Tensor, strength: Tensor) -> tuple[Tensor, Tensor, Tensor]:
         """Carry the performer's picture to the likeness.
