@@ -33,11 +33,6 @@ WARP_FLOOR: Final = 0.2
 ANNEAL_FROM: Final = 0.75
 EMA: Final = 0.998
 CLIP: Final = 1.0
-CODE_NOISE: Final = 0.5
-"""Deviation of the noise on codes of deviation 1. What is drawn from a noisy code is what all codes
-near it share, the expression and the light; the fine ways in which the two people differ are the
-first to drown, and must come from the identity module."""
-
 CALIBRATION: Final = 24
 MOMENTUM: Final = 0.1
 REPORT_SECONDS: Final = 1.0
@@ -139,7 +134,7 @@ class Trainer:
         self.network.train()
         with torch.autocast(self.device.type, torch.bfloat16):
             code = self._encode(batch)
-            made = self.network.decode(code + self._noise(code), batch.strength)
+            made = self.network.decode(code, batch.strength)
         terms = {name: value.mean() for name, value in picture_losses(made, batch).items()}
         loss = total(terms)
         terms["loss"] = loss
@@ -162,11 +157,6 @@ class Trainer:
         return torch.cat(
             [network.observe(performer, PERFORMER), network.observe(likeness, LIKENESS)]
         )
-
-    def _noise(self, code: Tensor) -> Tensor:
-        """Draw the noise of this step's codes; the same on every device, and after a resume."""
-        drawn = torch.Generator().manual_seed(self.config.seed * 1_000_003 + self.state.step)
-        return CODE_NOISE * torch.randn(code.shape, generator=drawn).to(self.device)
 
     @torch.no_grad()
     def _average(self) -> None:

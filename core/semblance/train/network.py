@@ -35,6 +35,12 @@ SLOPE: Final = 0.1
 RMS_EPSILON: Final = 1e-6
 SD_EPSILON: Final = 1e-4
 
+REACH: Final = 1.25
+"""How far along the way from one module's output to the other's strength 1 goes. A trained network
+shrinks the way at both ends; against exact truth, going a quarter further gains likeness (progress)
+and costs no decibel. Strength 0 needs none of it: the blend makes it the plate itself."""
+
+
 ENCODER_GROWTH: Final = (1, 2, 4, 6, 8, 8)
 DECODER_GROWTH: Final = (2, 3, 4, 6, 8, 8)
 """Channels from the finest level on, in halves of `NetworkConfig.decoder`."""
@@ -269,6 +275,6 @@ class LikenessNet(nn.Module):
         """
         none = torch.zeros_like(strength)
         code = self.normalise(self.encoder(image), none)
-        moved = self.decode(code, strength)
+        moved = self.decode(code, REACH * strength)
         own = self.decode(code, none)
         return moved[:, :3], torch.maximum(moved[:, 3:], own[:, 3:]), own[:, :3]
