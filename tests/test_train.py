@@ -285,6 +285,7 @@ def test_the_package_gives_what_torch_gives_and_says_what_it_is(whole, tmp_path)
     assert manifest.training["steps"] == summary.step
     assert manifest.training["faces"] == {"performer": COUNT, "likeness": COUNT}
     assert [path.name for path in tmp_path.iterdir()] == [out.name]
+    assert b"network.py" not in out.read_bytes()  # nothing of the machine that made it
     network = averaged(latest(run))
     crop = np.random.default_rng(1).random((32, 32, 3), np.float32)
     with Likeness.open(out, "cpu") as likeness, torch.no_grad():

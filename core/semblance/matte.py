@@ -145,8 +145,9 @@ def occlusion(crop: Crop, inference: Inference, amount: float) -> Image:
     """Return what passes in front of the face: where the network can't explain the plate.
 
     The network draws the performer from a code that holds faces alone. A hand or a microphone is
-    not in the code, so the plate differs from the network's own picture of the performer there,
-    over an area that is larger than any feature the network merely softens.
+    not in the code, so the plate differs from the network's own picture of the performer there. An
+    object differs one way over an area; a feature that the network merely softens differs both ways
+    along a line, and averages out. What is found by area is then traced by the finer difference.
 
     Parameters
     ----------
@@ -155,7 +156,7 @@ def occlusion(crop: Crop, inference: Inference, amount: float) -> Image:
     inference : Inference
         Gives the network's own picture of the performer.
     amount : float
-        0..1; 0 holds out nothing, 1 what differs by 8 % of the display range.
+        0..1; 0 holds out nothing, 1 what differs by 3 % of the display range.
 
     Returns
     -------
@@ -169,13 +170,15 @@ def occlusion(crop: Crop, inference: Inference, amount: float) -> Image:
     inside = inference.matte > 0.5
     if inside.any():  # what differs everywhere alike is light, not an object
         difference = difference - np.median(difference[inside], axis=0)
-    error = np.abs(_blur(difference, 0.008 * size)).max(axis=2)
-    # An opening: thin differences are edges that the network draws softly.
-    kernel = _disc(0.022 * size)
-    error = cv2.dilate(cv2.erode(error, kernel), kernel)
-    threshold = 0.08 + 0.24 * (1.0 - amount)
-    held = np.clip((error - threshold) / (0.5 * threshold), 0.0, 1.0)
-    held = cv2.dilate(held.astype(np.float32), _disc(0.012 * size))
+    threshold = 0.15 - 0.12 * amount
+    area = np.abs(_blur(difference, 0.02 * size)).max(axis=2)
+    found = np.clip((area - threshold) / (0.25 * threshold), 0.0, 1.0).astype(np.float32)
+    kernel = _disc(0.025 * size)
+    found = cv2.dilate(cv2.erode(found, kernel), kernel)
+    line = np.abs(_blur(difference, 0.004 * size)).max(axis=2)
+    traced = np.clip((line - 0.5 * threshold) / (0.25 * threshold), 0.0, 1.0)
+    held = np.minimum(cv2.dilate(found, _disc(0.03 * size)), traced).astype(np.float32)
+    held = cv2.morphologyEx(np.maximum(held, found), cv2.MORPH_CLOSE, _disc(0.012 * size))
     return _blur(np.asarray(held, np.float32), 0.006 * size)
 
 

@@ -9,7 +9,7 @@ from collections.abc import Mapping
 from datetime import UTC, datetime
 from importlib import metadata
 from pathlib import Path
-from typing import Any, Final
+from typing import TYPE_CHECKING, Any, Final
 
 import numpy as np
 import torch
@@ -20,6 +20,9 @@ from semblance.model.package import MANIFEST_KEY, Manifest
 from semblance.model.session import Likeness
 from semblance.train.checkpoint import latest, load_tensors, read_network, read_settings, read_state
 from semblance.train.network import LikenessNet
+
+if TYPE_CHECKING:
+    from onnx import ModelProto
 
 __all__ = ["TOLERANCE", "averaged", "export"]
 
@@ -138,7 +141,7 @@ def _example(size: int) -> tuple[Tensor, Tensor]:
 def _onnx(network: LikenessNet, manifest: Manifest) -> bytes:
     """Return the graph with its weights and the manifest, as the bytes of one ONNX file."""
     try:
-        from onnx import ModelProto, helper
+        from onnx import helper
     except ImportError as error:
         raise MissingPackageError("onnx", "train") from error
     batch = torch.export.Dim("n", min=1, max=1024)
@@ -158,8 +161,19 @@ def _onnx(network: LikenessNet, manifest: Manifest) -> bytes:
     if program is None:
         raise TrainingError("torch gave no ONNX graph", "Report this with the torch version.")
     model: ModelProto = program.model_proto
+    _forget_origin(model)
     helper.set_model_props(model, {MANIFEST_KEY: manifest.to_json()})
     return bytes(model.SerializeToString())
+
+
+def _forget_origin(model: ModelProto) -> None:
+    """Remove what the exporter notes of its own work, folders of this machine among it."""
+    graph = model.graph
+    for part in (*graph.node, *graph.input, *graph.output, *graph.initializer, *graph.value_info):
+        part.doc_string = ""
+        del part.metadata_props[:]
+    graph.doc_string = model.doc_string = ""
+    del graph.metadata_props[:]
 
 
 @torch.no_grad()
