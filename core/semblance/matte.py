@@ -91,10 +91,11 @@ def hull_mask(landmarks: Landmarks, size: int) -> Image:
     steps = np.arange(2, 15) - 8
     rise = np.abs(steps) / 6.0 * np.where(steps < 0, near[0], near[1])
     sides = centre + (0.99 - 0.22 * rise)[:, None] * (landmarks[2:15] - centre)
-    brows = landmarks[17:27] + 0.15 * height * up
+    brows = landmarks[17:27] + 0.22 * height * up
     outward = (brows - brows.mean(axis=0)) @ across
     brows = brows - 0.28 * outward[:, None] * across
-    return _blur(_fill(np.concatenate([sides, brows]), size), 0.023 * size)
+    outline = _rounded(np.concatenate([sides, brows]))
+    return _blur(_fill(outline, size), 0.023 * size)
 
 
 def region_masks(landmarks: Landmarks, size: int) -> dict[str, Image]:
@@ -262,6 +263,22 @@ def _axes(landmarks: Landmarks) -> tuple[NDArray[np.float64], NDArray[np.float64
 def _widened(outline: Landmarks, growth: float) -> Landmarks:
     middle = outline.mean(axis=0)
     return np.asarray(middle + growth * (outline - middle))
+
+
+def _rounded(points: Landmarks) -> Landmarks:
+    """Return the convex hull of points with its corners rounded: a matte's corner is a seen seam.
+
+    The outline is a periodic curve; its Fourier coefficients fall off as a Gaussian of six turns
+    (Zahn and Roskies, "Fourier descriptors for plane closed curves", IEEE Trans. Computers, 1972).
+    """
+    hull = cv2.convexHull(points.astype(np.float32))[:, 0].astype(np.float64)
+    closed = np.concatenate([hull, hull[:1]])
+    along = np.concatenate([[0.0], np.cumsum(np.hypot(*np.diff(closed, axis=0).T))])
+    places = np.linspace(0.0, along[-1], 128, endpoint=False)
+    curve = np.interp(places, along, closed[:, 0]) + 1j * np.interp(places, along, closed[:, 1])
+    turns = np.fft.fftfreq(128, 1.0 / 128)
+    smooth = np.fft.ifft(np.fft.fft(curve) * np.exp(-((turns / 6.0) ** 2)))
+    return np.column_stack([smooth.real, smooth.imag])
 
 
 def _fill(outline: Landmarks, size: int) -> Image:
