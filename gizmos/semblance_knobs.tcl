@@ -22,6 +22,8 @@
  addUserKnob {20 group_identity l "identity" n 1}
  addUserKnob {7 identity_strength l "identity strength" t "Morph from the performer's own face (0) to the likeness (1), made in the network." R 0 1}
  identity_strength "1"
+ addUserKnob {3 looks l "looks" t "Looks that the network takes at a face, from slightly other crops, and averages: more is steadier and slower." R 1 9}
+ looks "9"
  addUserKnob {20 end_identity n -1}
  addUserKnob {20 group_mask l "mask" n 1}
  addUserKnob {4 mask_source l "source" t "Matte from the network, from the landmarks, from both, or from the roto input alone." M {learned hull learned_hull roto}}
@@ -63,7 +65,7 @@
  addUserKnob {7 colour_amount l "amount" t "How much of the colour match is applied." R 0 1}
  colour_amount "1"
  addUserKnob {7 detail_match l "detail match" t "Bring the face's sharpness to the plate's." R 0 1}
- detail_match "0.5"
+ detail_match "0"
  addUserKnob {7 grain_match l "grain match" t "Lay the plate's own grain over the face." R 0 1}
  grain_match "1"
  addUserKnob {20 end_blend n -1}

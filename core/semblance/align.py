@@ -27,8 +27,10 @@ __all__ = [
     "TEMPLATE",
     "TEMPLATE_NAME",
     "bounds",
+    "chain",
     "fit",
     "invert",
+    "nudge",
     "resample",
     "to_crop",
     "to_plate",
@@ -160,6 +162,36 @@ def invert(matrix: Affine) -> Affine:
     """Return the inverse of a 2 × 3 affine matrix."""
     inverse = np.linalg.inv(matrix[:, :2])
     return np.column_stack([inverse, -inverse @ matrix[:, 2]])
+
+
+def nudge(x: float, y: float, degrees: float, scale: float) -> Affine:
+    """Return a small similarity about the middle of the canonical square.
+
+    Parameters
+    ----------
+    x, y : float
+        Shift, canonical units.
+    degrees : float
+        Turn, clockwise as seen.
+    scale : float
+        Factor of size.
+
+    Returns
+    -------
+    (2, 3) float64 array
+        Maps canonical units to canonical units.
+    """
+    angle = np.radians(degrees)
+    turn = scale * np.array([[np.cos(angle), -np.sin(angle)], [np.sin(angle), np.cos(angle)]])
+    middle = np.array([0.5, 0.5])
+    return np.column_stack([turn, middle - turn @ middle + (x, y)])
+
+
+def chain(first: Affine, second: Affine) -> Affine:
+    """Return the affine matrix that does `first` and then `second`."""
+    return np.column_stack(
+        [second[:, :2] @ first[:, :2], second[:, :2] @ first[:, 2] + second[:, 2]]
+    )
 
 
 def transform(points: NDArray[np.floating], matrix: Affine) -> NDArray[np.float64]:

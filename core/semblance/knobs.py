@@ -244,6 +244,13 @@ class InferKnobs(_Checked):
         label="identity strength",
         range=(0.0, 1.0),
     )
+    looks: int = knob(
+        9,
+        "Looks that the network takes at a face, from slightly other crops, and averages: "
+        "more is steadier and slower.",
+        range=(1, 9),
+        animates=False,
+    )
 
 
 @dataclass(frozen=True)
@@ -325,7 +332,7 @@ class BlendKnobs(_Checked):
         1.0, "How much of the colour match is applied.", label="amount", range=(0.0, 1.0)
     )
     detail_match: float = knob(
-        0.5, "Bring the face's sharpness to the plate's.", label="detail match", range=(0.0, 1.0)
+        0.0, "Bring the face's sharpness to the plate's.", label="detail match", range=(0.0, 1.0)
     )
     grain_match: float = knob(
         1.0, "Lay the plate's own grain over the face.", label="grain match", range=(0.0, 1.0)

@@ -27,6 +27,19 @@ __all__ = ["Network", "Result", "Statistics", "face_luma", "render", "shot_stops
 
 Image = NDArray[np.float32]
 
+_VIEWS = (
+    (0.03, 0.0, 4.0, 1.04),
+    (-0.03, 0.0, -4.0, 0.96),
+    (0.0, 0.03, -3.0, 1.03),
+    (0.0, -0.03, 3.0, 0.97),
+    (0.025, 0.025, 6.0, 1.0),
+    (-0.025, -0.025, -6.0, 1.0),
+    (0.025, -0.025, 0.0, 0.95),
+    (-0.025, 0.025, 0.0, 1.05),
+)
+"""Further looks at a face: shift in canonical units, degrees, size. In opposite pairs, so that
+their mean lies where the face is; no farther than the jitter that a likeness is trained with."""
+
 _SAMPLES = 12
 """Frames in which a face is measured for exposure where its track holds no luma."""
 
@@ -130,7 +143,7 @@ def render(
         shown = plate if knobs.view.view == "result" else _black(plate)
         return Result(shown, Statistics(found=False, milliseconds=timer.milliseconds))
     with timer("infer"):
-        inference = _infer(network, seen.crop, knobs.identity)
+        inference = _infer(network, seen, knobs.identity)
     with timer("matte"):
         canonical, laid = _matte(seen, inference, knobs.mask, roto)
     with timer("blend"):
@@ -212,8 +225,36 @@ def _see(plate: Plate, face: Face, size: int, knobs: ColourKnobs, stops: float) 
     return _Seen(window, linear, working, crop, space, exposure)
 
 
-def _infer(network: Network, crop: Crop, knobs: InferKnobs) -> Inference:
-    return network.infer(crop.pixels, knobs.identity_strength)
+def _infer(network: Network, seen: _Seen, knobs: InferKnobs) -> Inference:
+    """Let the network look at the face, from one crop or from several, and return the mean.
+
+    Where a crop lies by a pixel or two decides a little of what a network draws, and that little
+    changes from frame to frame. In the mean of several crops it mostly cancels.
+    """
+    first = network.infer(seen.crop.pixels, knobs.identity_strength)
+    if knobs.looks == 1:
+        return first
+    shown, size = np.clip(seen.working, 0.0, 1.0), network.size
+    taken = [first]
+    for view in _VIEWS[: knobs.looks - 1]:
+        nudge = align.nudge(*view)
+        matrix = align.chain(seen.crop.matrix, nudge)
+        crop = np.clip(align.to_crop(shown, seen.window, matrix, size), 0.0, 1.0)
+        back = align.invert(nudge)
+        back[:, 2] *= size  # from canonical units to pixels of the crop
+        look = network.infer(crop, knobs.identity_strength)
+        taken.append(Inference(*(_resampled(x, back) for x in (look.rgb, look.matte, look.own))))
+    return Inference(
+        rgb=np.mean([look.rgb for look in taken], axis=0, dtype=np.float32),
+        matte=np.mean([look.matte for look in taken], axis=0, dtype=np.float32),
+        own=np.mean([look.own for look in taken], axis=0, dtype=np.float32),
+    )
+
+
+def _resampled(picture: Image, matrix: NDArray[np.float64]) -> Image:
+    """Warp what a network drew; the bicubic's overshoot is none of the network's."""
+    warped = align.resample(picture, matrix, picture.shape[:2], border=cv2.BORDER_REPLICATE)
+    return np.clip(warped, 0.0, 1.0)
 
 
 def _matte(

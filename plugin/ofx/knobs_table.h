@@ -5,8 +5,8 @@
 #include <stddef.h>
 
 /* Sent in the worker's hello: equal where plug-in and worker know the same knobs. */
-#define SEMBLANCE_KNOBS_DIGEST "dc757bfe49d66037"
-#define SEMBLANCE_KNOB_COUNT 30
+#define SEMBLANCE_KNOBS_DIGEST "6b20b8a614cd023e"
+#define SEMBLANCE_KNOB_COUNT 31
 
 typedef enum {
     SEMBLANCE_FLOAT, SEMBLANCE_INT, SEMBLANCE_BOOL,
@@ -40,6 +40,7 @@ static const semblance_knob semblance_knobs[SEMBLANCE_KNOB_COUNT] = {
     {"track_file", "track", "track file", "Track of the performer's face (JSON); empty tracks the plate on the way.", "", SEMBLANCE_FILE, 0, 0.0, "", 0.0, 0.0, 0.0, 0.0, NULL},
     {"smoothing", "track", "smoothing", "Zero-phase smoothing of the track, as the deviation of its filter; 0 keeps it as it is.", "frames", SEMBLANCE_FLOAT, 0, 1.0, "", 0.0, 10.0, 0.0, 3.0, NULL},
     {"identity_strength", "identity", "identity strength", "Morph from the performer's own face (0) to the likeness (1), made in the network.", "", SEMBLANCE_FLOAT, 1, 1.0, "", 0.0, 1.0, 0.0, 1.0, NULL},
+    {"looks", "identity", "looks", "Looks that the network takes at a face, from slightly other crops, and averages: more is steadier and slower.", "", SEMBLANCE_INT, 0, 9.0, "", 1.0, 9.0, 1.0, 9.0, NULL},
     {"mask_source", "mask", "source", "Matte from the network, from the landmarks, from both, or from the roto input alone.", "", SEMBLANCE_CHOICE, 0, 2.0, "", 0.0, 0.0, 0.0, 0.0, semblance_choices_mask_source},
     {"mask_brows", "mask", "brows", "Replace the brows.", "", SEMBLANCE_BOOL, 1, 1.0, "", 0.0, 0.0, 0.0, 0.0, NULL},
     {"mask_eyes", "mask", "eyes", "Replace the eyes.", "", SEMBLANCE_BOOL, 1, 1.0, "", 0.0, 0.0, 0.0, 0.0, NULL},
@@ -58,7 +59,7 @@ static const semblance_knob semblance_knobs[SEMBLANCE_KNOB_COUNT] = {
     {"light_match", "blend", "light match", "Give the face the plate's light, from what the network missed of the performer.", "", SEMBLANCE_FLOAT, 1, 1.0, "", 0.0, 1.0, 0.0, 1.0, NULL},
     {"colour_match", "blend", "colour match", "Bring the face's colour to the plate's: by mean and spread, by linear optimal transport, or by histogram.", "", SEMBLANCE_CHOICE, 0, 0.0, "", 0.0, 0.0, 0.0, 0.0, semblance_choices_colour_match},
     {"colour_amount", "blend", "amount", "How much of the colour match is applied.", "", SEMBLANCE_FLOAT, 1, 1.0, "", 0.0, 1.0, 0.0, 1.0, NULL},
-    {"detail_match", "blend", "detail match", "Bring the face's sharpness to the plate's.", "", SEMBLANCE_FLOAT, 1, 0.5, "", 0.0, 1.0, 0.0, 1.0, NULL},
+    {"detail_match", "blend", "detail match", "Bring the face's sharpness to the plate's.", "", SEMBLANCE_FLOAT, 1, 0.0, "", 0.0, 1.0, 0.0, 1.0, NULL},
     {"grain_match", "blend", "grain match", "Lay the plate's own grain over the face.", "", SEMBLANCE_FLOAT, 1, 1.0, "", 0.0, 1.0, 0.0, 1.0, NULL},
     {"view", "view", "view", "The finished frame, or a look inside: the new face, the matte, the change, the track, the network's own picture.", "", SEMBLANCE_CHOICE, 0, 0.0, "", 0.0, 0.0, 0.0, 0.0, semblance_choices_view},
 };
