@@ -65,3 +65,19 @@ def test_bounds_hold_the_square_and_stay_in_the_data_window() -> None:
     assert align.bounds(matrix, Window(-100, -100, 100, 100)) == Window(0, 0, 50, 50)
     assert align.bounds(matrix, Window(20, -5, 30, 10)) == Window(20, 0, 30, 10)
     assert align.bounds(matrix, Window(60, 60, 70, 70)).empty
+
+
+@given(
+    x=st.floats(-0.1, 0.1),
+    y=st.floats(-0.1, 0.1),
+    degrees=st.floats(-20.0, 20.0),
+    scale=st.floats(0.8, 1.25),
+)
+def test_a_nudge_after_a_fit_is_one_matrix_and_can_be_undone(
+    x: float, y: float, degrees: float, scale: float
+) -> None:
+    plate = align.TEMPLATE * 300.0 + (50.0, 20.0)
+    fit, nudge = align.fit(plate), align.nudge(x, y, degrees, scale)
+    moved = align.transform(plate, align.chain(fit, nudge))
+    assert np.abs(moved - align.transform(align.TEMPLATE, nudge)).max() < 1e-9
+    assert np.abs(align.transform(moved, align.invert(nudge)) - align.TEMPLATE).max() < 1e-9

@@ -122,6 +122,14 @@ def test_strength_moves_the_face_steadily() -> None:
     assert (np.diff(red) > 0.005).all()
 
 
+def test_looks_agree_where_the_network_draws_the_same_from_every_crop() -> None:
+    """They are laid back over each other to a fraction of a pixel, or the mean would be a blur."""
+    plate = a_plate(highlight=0.0)
+    inside = matte_of(plate) > 0.9
+    one, nine = (render(plate, looks=n).plate.picture()[inside] for n in (1, 9))
+    assert np.abs(one - nine).mean() < 0.01 * one.mean()
+
+
 def test_every_other_channel_travels_untouched() -> None:
     plate = a_plate()
     result = render(plate).plate
