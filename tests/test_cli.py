@@ -81,6 +81,19 @@ def test_apply_writes_every_frame_and_says_what_it_did(shot, capsys):
     assert "out/result.####.exr" in said.out
 
 
+def test_a_track_as_a_table_gives_the_same_frames(shot, capsys):
+    assert main(APPLY) == 0
+    lines = ["frame,index,x,y"]
+    for frame, face in load_track(shot / "track.json").faces.items():
+        lines += [f"{frame},{i},{x:.4f},{y:.4f}" for i, (x, y) in enumerate(face.landmarks)]
+    (shot / "track.csv").write_text("\n".join(lines))
+    assert main(["apply", PLATE, *MODEL, "-t", "track.csv", "-o", "table/result.####.exr"]) == 0
+    first, table = (read_plate(shot / name / "result.1001.exr") for name in ("out", "table"))
+    # Exposure is measured in the plate where the track holds none: the face is the same one.
+    assert np.abs(first.picture() - table.picture()).mean() < 0.01
+    assert (first.picture() != read_plate(shot / "plate.1001.exr").picture()).any()
+
+
 def test_apply_json_is_one_document_on_stdout(shot, capsys):
     assert main([*APPLY, "--json", "--frames", "1001-1002"]) == 0
     summary = json.loads(capsys.readouterr().out)

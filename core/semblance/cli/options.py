@@ -22,6 +22,8 @@ __all__ = [
     "INPUT_SPACE",
     "JSON",
     "MODELS_DIR",
+    "PRODUCTION",
+    "TRUST",
     "USAGE",
     "Setting",
     "SettingsCommand",
@@ -105,6 +107,13 @@ INPUT_SPACE = click.option(
     metavar="NAME",
     help="Colour space of the plate, by its OCIO name.",
 )
+TRUST = click.option(
+    "--trust",
+    type=click.Path(path_type=Path, exists=True),
+    multiple=True,
+    help="Public keys (*.pub) that may release, or a folder of them.",
+)
+PRODUCTION = click.option("--production", metavar="NAME", help="The production in work.")
 JSON = click.option("--json", "as_json", is_flag=True, help="Print a summary as JSON.")
 
 

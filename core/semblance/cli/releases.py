@@ -10,7 +10,7 @@ from typing import Any
 
 import click
 
-from semblance.cli.options import DONE, FAILED, FILE, JSON
+from semblance.cli.options import DONE, FAILED, FILE, JSON, PRODUCTION, TRUST
 from semblance.cli.terminal import print_json
 
 __all__ = ["release"]
@@ -98,13 +98,8 @@ def release_sign(draft: Path, key: Path, output: Path) -> int:
 @release.command("verify")
 @click.argument("model", type=click.Path(path_type=Path, exists=True, dir_okay=False))
 @click.option("--release", "path", type=FILE, help="By default the one beside the model.")
-@click.option(
-    "--trust",
-    type=click.Path(path_type=Path, exists=True),
-    multiple=True,
-    help="Public keys (*.pub) that may release, or a folder of them.",
-)
-@click.option("--production", metavar="NAME", help="The production in work.")
+@TRUST
+@PRODUCTION
 @click.option("--on", "day", type=_DAY, help="The day to judge by; today by default.")
 @JSON
 def release_verify(

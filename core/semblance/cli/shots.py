@@ -17,6 +17,8 @@ from semblance.cli.options import (
     INPUT_SPACE,
     JSON,
     MODELS_DIR,
+    PRODUCTION,
+    TRUST,
     Setting,
     SettingsCommand,
     frames_in_work,
@@ -154,6 +156,20 @@ def _track(
         )
 
 
+def _given_track(knobs: Knobs, plate: Path) -> Track:
+    """Read the track that the knobs name; a table knows nothing of its plate, which says it."""
+    from semblance.exr import read_header
+    from semblance.track.file import load_track
+    from semblance.track.imported import import_track
+
+    path, face = Path(knobs.track.track_file), knobs.model.face
+    if path.suffix.lower() != ".csv":
+        return load_track(path, face)
+    part = read_header(plate).parts[0]
+    size = (part.display_window.width, part.display_window.height)
+    return import_track(path, size=size, pixel_aspect=part.pixel_aspect, face=face)
+
+
 @_with_knobs
 @click.command(cls=SettingsCommand)
 @click.argument("plate")
@@ -187,13 +203,8 @@ def _track(
     type=click.Path(path_type=Path, exists=True),
     help="The likeness's release; by default the one beside the model.",
 )
-@click.option(
-    "--trust",
-    type=click.Path(path_type=Path, exists=True),
-    multiple=True,
-    help="Public keys (*.pub) that may release, or a folder of them.",
-)
-@click.option("--production", metavar="NAME", help="The production in work.")
+@TRUST
+@PRODUCTION
 @click.option("--require-release", is_flag=True, help="Refuse to render without a valid release.")
 @JSON
 def apply(
@@ -223,7 +234,6 @@ def apply(
     from semblance.exr import check_output
     from semblance.exr.sequence import compact
     from semblance.model import Likeness
-    from semblance.track.file import load_track
 
     plates, results = Frames.parse(plate), Frames.parse(output)
     numbers = frames_in_work(plates, frames)
@@ -238,7 +248,7 @@ def apply(
         Path(first.model.model), likeness.sha256, release_path, trust, production, require_release
     )
     if first.track.track_file:
-        track = load_track(Path(first.track.track_file), first.model.face)
+        track = _given_track(first, plates.path(numbers[0]))
     else:
         track = _track(plates, numbers, first, tracker, models_dir, part)
     version = _version()
