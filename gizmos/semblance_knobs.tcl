@@ -45,12 +45,12 @@
  addUserKnob {7 mask_grow l "grow" t "Grow the matte outward, or shrink it below 0. (% of face width)" R -10 10}
  mask_grow "0"
  addUserKnob {7 mask_feather l "feather" t "Soften the matte's edge. (% of face width)" R 0 10}
- mask_feather "2"
+ mask_feather "5"
  addUserKnob {7 mask_gamma l "gamma" t "Shape the matte's fall-off: above 1 lifts its edge, below 1 lowers it." R 0.25 4}
  mask_gamma "1"
  addUserKnob {7 mask_occlusion l "occlusion" t "Hold out what passes in front of the face: hands, a microphone, hair." R 0 1}
  mask_occlusion "0.5"
- addUserKnob {4 roto_mode l "roto mode" t "How the roto input meets the matte." M {multiply replace}}
+ addUserKnob {4 roto_mode l "roto mode" t "How the roto input meets the matte: it holds out, stands instead of it, or adds to it." M {multiply replace add}}
  roto_mode "multiply"
  addUserKnob {20 end_mask n -1}
  addUserKnob {20 group_blend l "blend" n 1}
@@ -65,7 +65,7 @@
  addUserKnob {7 colour_amount l "amount" t "How much of the colour match is applied." R 0 1}
  colour_amount "1"
  addUserKnob {7 detail_match l "detail match" t "Bring the face's sharpness to the plate's." R 0 1}
- detail_match "0"
+ detail_match "0.5"
  addUserKnob {7 grain_match l "grain match" t "Lay the plate's own grain over the face." R 0 1}
  grain_match "1"
  addUserKnob {20 end_blend n -1}

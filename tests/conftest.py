@@ -40,6 +40,7 @@ class Painter:
     """A network that runs: it lifts red by the strength, and sees a soft disc as the face."""
 
     provider = "memory"
+    sha256 = "painter"
 
     def __init__(self, size: int = 64, change: float = 0.2) -> None:
         self.size = size

@@ -8,15 +8,21 @@ from typing import Any
 
 import numpy as np
 import OpenEXR
+import OpenImageIO as oiio
+from hypothesis import strategies as st
 from numpy.typing import NDArray
 
 from semblance.exr import read_plate
+from semblance.exr.container import chunk_length, chunk_tables, parse_header
 from semblance.plate import Plate, Window
 
 FULL = Window(0, 0, 48, 36)
 OVERSCAN = Window(-5, -3, 55, 41)
 CROPPED = Window(7, 9, 33, 30)
 NEGATIVE = Window(-60, -40, -12, -4)
+
+LOSSLESS = ("none", "rle", "zip", "zips", "piz")
+LOSSY = ("b44", "b44a", "dwaa", "dwab")
 
 Channels = Mapping[str, NDArray[Any]]
 
@@ -275,3 +281,96 @@ LAYOUTS: Mapping[str, Callable[[Path], Path]] = {
     "multi_part": _multi_part,
 }
 """Builders of small EXR files: each writes one layout to a path and returns the path."""
+
+
+def is_lossy(compression: str, channels: Channels) -> bool:
+    """Whether a compression loses bits of these channels."""
+    return compression in (*LOSSY, "lj2k") or (
+        compression == "pxr24" and any(item.dtype == np.float32 for item in channels.values())
+    )
+
+
+def leftovers(folder: Path) -> list[str]:
+    """Hidden files."""
+    return [path.name for path in folder.iterdir() if path.name.startswith(".")]
+
+
+@st.composite
+def layouts(draw: st.DrawFn) -> tuple[dict[str, Any], dict[str, Any]]:
+    """Channels and the keywords of `exr_part`."""
+    width, height = draw(st.integers(1, 40)), draw(st.integers(1, 40))
+    x, y = draw(st.integers(-50, 50)), draw(st.integers(-50, 50))
+    window = Window(x, y, x + width, y + height)
+    letters = st.text("ABGRZabcxyz_", min_size=1, max_size=6)
+    names = draw(st.lists(st.tuples(letters, letters).map(".".join), max_size=4, unique=True))
+    names += draw(st.sampled_from([("R", "G", "B"), ("R", "G", "B", "A")]))
+    types = st.sampled_from([np.float16, np.float32, np.uint32])
+    channels = {
+        name: noise(window, np.float16 if name in "RGBA" else draw(types), seed)
+        for seed, name in enumerate(names)
+    }
+    keywords = {
+        "window": window,
+        "display": draw(st.sampled_from([window, FULL, Window(-9, -9, 3, 5)])),
+        "compression": draw(st.sampled_from((*LOSSLESS, *LOSSY, "pxr24"))),
+        "tile": draw(st.none() | st.tuples(st.integers(1, 40), st.integers(1, 40))),
+        "attributes": {
+            "pixelAspectRatio": draw(st.sampled_from([1.0, 2.0, 0.9])),
+            "lineOrder": draw(st.sampled_from([OpenEXR.INCREASING_Y, OpenEXR.DECREASING_Y])),
+        },
+    }
+    return channels, keywords
+
+
+def write_by_openimageio(
+    path: Path,
+    channels: Channels,
+    *,
+    window: Window = FULL,
+    display: Window = FULL,
+    compression: str = "zip",
+    tile: tuple[int, int] | None = None,
+    attributes: Mapping[str, Any] = {},
+) -> Path:
+    """Write channels of one type by OpenImageIO."""
+    kind = {"float16": "half", "float32": "float"}[str(next(iter(channels.values())).dtype)]
+    spec = oiio.ImageSpec(window.width, window.height, len(channels), kind)
+    spec.channelnames = tuple(channels)
+    spec.x, spec.y = window.x0, window.y0
+    spec.full_x, spec.full_y = display.x0, display.y0
+    spec.full_width, spec.full_height = display.width, display.height
+    spec["compression"] = compression
+    if tile:
+        spec.tile_width, spec.tile_height = tile
+    for name, value in attributes.items():
+        spec[name] = value
+    output = oiio.ImageOutput.create(str(path))
+    assert output.open(str(path), spec), output.geterror()
+    assert output.write_image(np.stack(list(channels.values()), -1)), output.geterror()
+    output.close()
+    return path
+
+
+def read_by_openimageio(path: Path, part: int = 0) -> dict[str, NDArray[Any]]:
+    """Every channel of a part as OpenImageIO reads it, in its own type."""
+    file = oiio.ImageInput.open(str(path))
+    spec = file.spec(part, 0)
+    found = {}
+    for index, name in enumerate(spec.channelnames):
+        block = file.read_image(part, 0, index, index + 1, spec.channelformat(index))
+        assert block is not None, file.geterror()
+        found[name] = block[..., 0]
+    file.close()
+    return found
+
+
+def chunk_bytes(path: Path, part: int = 0) -> list[bytes]:
+    """The compressed chunks of a part, with what stands in front of them, in the table's order."""
+    with path.open("rb") as file:
+        header = parse_header(file, path.stat().st_size)
+        chunks = []
+        for offset in chunk_tables(file, header)[part].tolist():
+            length = chunk_length(file, offset, header.parts[part], header.multipart)
+            file.seek(offset)
+            chunks.append(file.read(length))
+    return chunks

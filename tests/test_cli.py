@@ -41,7 +41,9 @@ def shot(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
 
 SEMBLANCE = [sys.executable, "-c", "import sys; from semblance.cli import main; sys.exit(main())"]
 PLATE, MODEL, TRACK = "plate.####.exr", ["-m", "likeness.onnx"], ["-t", "track.json"]
-APPLY = ["apply", PLATE, *MODEL, *TRACK, "-o", "out/result.####.exr"]
+# No face is drawn in these plates, and what is none would be an occluder.
+FLAT = ["--mask-occlusion", "0"]
+APPLY = ["apply", PLATE, *FLAT, *MODEL, *TRACK, "-o", "out/result.####.exr"]
 
 
 def refused(capsys, arguments, code=1) -> str:
@@ -87,7 +89,9 @@ def test_a_track_as_a_table_gives_the_same_frames(shot, capsys):
     for frame, face in load_track(shot / "track.json").faces.items():
         lines += [f"{frame},{i},{x:.4f},{y:.4f}" for i, (x, y) in enumerate(face.landmarks)]
     (shot / "track.csv").write_text("\n".join(lines))
-    assert main(["apply", PLATE, *MODEL, "-t", "track.csv", "-o", "table/result.####.exr"]) == 0
+    assert (
+        main(["apply", PLATE, *FLAT, *MODEL, "-t", "track.csv", "-o", "table/result.####.exr"]) == 0
+    )
     first, table = (read_plate(shot / name / "result.1001.exr") for name in ("out", "table"))
     # Exposure is measured in the plate where the track holds none: the face is the same one.
     assert np.abs(first.picture() - table.picture()).mean() < 0.01
@@ -143,7 +147,9 @@ def test_a_frame_without_a_face_passes_through_bit_for_bit_and_is_told(shot, cap
 
 
 def test_without_a_track_the_plate_is_tracked_and_no_face_is_no_failure(shot, capsys):
-    assert main(["apply", PLATE, *MODEL, "-o", "out/result.####.exr", "--frames", "1001"]) == 0
+    assert (
+        main(["apply", PLATE, *FLAT, *MODEL, "-o", "out/result.####.exr", "--frames", "1001"]) == 0
+    )
     assert "no face" in capsys.readouterr().err
     assert change(shot, 1001).max() == 0.0
 
@@ -190,7 +196,7 @@ def test_knobs_of_the_shot_change_the_picture(shot, name, values):
     pictures = []
     for index, value in enumerate(values):
         words = [f"--{key}={item}" for key, item in {**common, name: value}.items()]
-        assert main(["apply", PLATE, "-o", f"out{index}/result.####.exr", *words]) == 0
+        assert main(["apply", PLATE, *FLAT, "-o", f"out{index}/result.####.exr", *words]) == 0
         pictures.append(read_plate(shot / f"out{index}" / "result.1003.exr").picture())
     assert np.abs(pictures[0] - pictures[1]).max() > 1e-3
 
@@ -319,7 +325,7 @@ def test_an_output_that_cannot_be_a_folder_is_refused_by_name(shot, capsys):
 def test_the_output_is_never_the_plate(shot, capsys, output):
     (shot / "link").symlink_to(shot, target_is_directory=True)
     before = {frame: (shot / f"plate.{frame}.exr").read_bytes() for frame in FRAMES}
-    line = refused(capsys, ["apply", PLATE, *MODEL, *TRACK, "-o", output])
+    line = refused(capsys, ["apply", PLATE, *FLAT, *MODEL, *TRACK, "-o", output])
     assert "plate" in line
     assert before == {frame: (shot / f"plate.{frame}.exr").read_bytes() for frame in FRAMES}
 
@@ -445,7 +451,7 @@ def test_doctor_names_a_broken_colour_config_and_fails(shot, capsys, monkeypatch
 
 def test_review_writes_the_sheet_and_the_score_of_a_rendered_shot(shot, capsys):
     assert main([*APPLY, "--mask-feather", "5"]) == 0
-    matte = ["apply", PLATE, *MODEL, *TRACK, "-o", "mask/mask.####.exr", "--view", "matte"]
+    matte = ["apply", PLATE, *FLAT, *MODEL, *TRACK, "-o", "mask/mask.####.exr", "--view", "matte"]
     assert main(matte) == 0
     capsys.readouterr()
     words = ["review", PLATE, "out/result.####.exr", *MODEL, *TRACK, "-o", "sheet.png"]
@@ -460,7 +466,7 @@ def test_review_writes_the_sheet_and_the_score_of_a_rendered_shot(shot, capsys):
 def test_score_prints_the_figures_as_json(shot, capsys):
     assert main(APPLY) == 0
     capsys.readouterr()
-    masks = ["apply", PLATE, *MODEL, *TRACK, "-o", "matte/mask.####.exr", "--view", "matte"]
+    masks = ["apply", PLATE, *FLAT, *MODEL, *TRACK, "-o", "matte/mask.####.exr", "--view", "matte"]
     assert main(masks) == 0
     capsys.readouterr()
     words = ["score", "out/result.####.exr", PLATE, "--mask", "matte/mask.####.exr", *TRACK]

@@ -32,6 +32,7 @@ class Draughtsman:
     """A network with its own idea of light, softness and colour, that knows no hand."""
 
     size = 64
+    sha256 = "draughtsman"
 
     def infer(self, crop: np.ndarray, strength: float) -> Inference:
         own = 0.9 * cv2.GaussianBlur(crop, (0, 0), 1.5) + np.float32(0.02)
@@ -55,7 +56,7 @@ def _plate():
 
 def _roto() -> Roto:
     drawn = np.zeros((WINDOW.height, WINDOW.width), np.float32)
-    drawn[30:60, 52:75] = 0.8
+    drawn[10:60, 45:75] = 0.8
     return Roto(drawn, WINDOW)
 
 
@@ -72,7 +73,7 @@ def _other(knob):
 
 
 def _picture(values, roto=None):
-    knobs = Knobs.from_flat(values)
+    knobs = Knobs.from_flat({"mask_occlusion": 0.0, **values})
     result = pipeline.render(_plate(), FACE, Draughtsman(), knobs, stops=0.7, roto=roto)
     return result.plate.picture()
 

@@ -26,10 +26,15 @@ from hypothesis import strategies as st
 from helpers_plates import (
     FULL,
     LAYOUTS,
+    LOSSLESS,
+    LOSSY,
     assert_plates_equal,
     bits,
     deep_samples,
     exr_part,
+    is_lossy,
+    layouts,
+    leftovers,
     noise,
     read_by_openexr,
     rgb,
@@ -39,17 +44,10 @@ from semblance.errors import OutputError, PlateError
 from semblance.exr import Attribute, read_header, read_plate, read_roto, write_plate
 from semblance.plate import Plate, Window
 
-LOSSLESS = ("none", "rle", "zip", "zips", "piz")
-LOSSY = ("b44", "b44a", "dwaa", "dwab")
-
 
 @pytest.fixture
 def plate(tmp_path: Path) -> Plate:
     return read_plate(LAYOUTS["half"](tmp_path / "plate.exr"))
-
-
-def leftovers(folder: Path) -> list[str]:
-    return [path.name for path in folder.iterdir() if path.name.startswith(".")]
 
 
 # Every layout
@@ -68,42 +66,13 @@ def test_every_layout_comes_back_bit_for_bit(layout: str, tmp_path: Path) -> Non
     assert written.path.read_bytes() == source.read_bytes()
 
 
-@st.composite
-def layouts(draw: st.DrawFn) -> tuple[dict[str, Any], dict[str, Any]]:
-    """Channels and the keywords of `exr_part`."""
-    width, height = draw(st.integers(1, 40)), draw(st.integers(1, 40))
-    x, y = draw(st.integers(-50, 50)), draw(st.integers(-50, 50))
-    window = Window(x, y, x + width, y + height)
-    letters = st.text("ABGRZabcxyz_", min_size=1, max_size=6)
-    names = draw(st.lists(st.tuples(letters, letters).map(".".join), max_size=4, unique=True))
-    names += draw(st.sampled_from([("R", "G", "B"), ("R", "G", "B", "A")]))
-    types = st.sampled_from([np.float16, np.float32, np.uint32])
-    channels = {
-        name: noise(window, np.float16 if name in "RGBA" else draw(types), seed)
-        for seed, name in enumerate(names)
-    }
-    keywords = {
-        "window": window,
-        "display": draw(st.sampled_from([window, FULL, Window(-9, -9, 3, 5)])),
-        "compression": draw(st.sampled_from((*LOSSLESS, *LOSSY, "pxr24"))),
-        "tile": draw(st.none() | st.tuples(st.integers(1, 40), st.integers(1, 40))),
-        "attributes": {
-            "pixelAspectRatio": draw(st.sampled_from([1.0, 2.0, 0.9])),
-            "lineOrder": draw(st.sampled_from([OpenEXR.INCREASING_Y, OpenEXR.DECREASING_Y])),
-        },
-    }
-    return channels, keywords
-
-
 @settings(max_examples=60, deadline=None)
 @given(layouts(), st.booleans())
 def test_any_layout_comes_back_and_others_read_the_same(
     layout: tuple[dict[str, Any], dict[str, Any]], company: bool
 ) -> None:
     channels, keywords = layout
-    lossy = keywords["compression"] in LOSSY or (
-        keywords["compression"] == "pxr24" and any(c.dtype == np.float32 for c in channels.values())
-    )
+    lossy = is_lossy(keywords["compression"], channels)
     keywords["attributes"] |= {"name": "main"} if company else {}
     with tempfile.TemporaryDirectory() as folder:
         aspect = {"name": "z", "pixelAspectRatio": keywords["attributes"]["pixelAspectRatio"]}
@@ -119,7 +88,7 @@ def test_any_layout_comes_back_and_others_read_the_same(
             assert (bits(pixels) == bits(stored[name])).all()
             assert lossy or (bits(pixels) == bits(channels[name])).all()
         written = write_plate(read, Path(folder, "out.exr"))
-        assert bool(written.note) == lossy
+        assert (written.way, bool(written.note)) == ("rewrite" if lossy else "splice", lossy)
         assert_plates_equal(written.path, read, compression=not lossy)
         again = read_by_openexr(written.path)
         assert list(again) == list(stored)
@@ -141,13 +110,14 @@ def test_any_layout_comes_back_and_others_read_the_same(
         ("zstd", np.float32, "zstd"),
     ],
 )
-def test_a_lossy_compression_gives_way_to_zip_and_says_so(
+def test_a_lossy_compression_gives_way_to_zip_in_a_whole_frame_and_says_so(
     compression: str, dtype: type, expected: str, tmp_path: Path
 ) -> None:
     soft = {name: np.full((36, 48), i, dtype) for i, name in enumerate("RGB")}
     soft["R"][...] = np.linspace(-1.0, 70.0, 48)  # even enough for every compression to compress
     read = read_plate(write_exr(tmp_path / "p.exr", exr_part(soft, compression=compression)))
-    written = write_plate(read, tmp_path / "out.exr")
+    written = write_plate(replace(read, path=None), tmp_path / "out.exr")
+    assert written.way == "rewrite"
     assert read.compression == compression
     assert written.compression == read_plate(written.path).compression == expected
     assert_plates_equal(written.path, read, compression=False)

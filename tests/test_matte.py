@@ -24,9 +24,12 @@ def inference() -> Inference:
     return Inference(grey, matte.hull_mask(align.TEMPLATE, SIZE), grey)
 
 
+def hull() -> np.ndarray:
+    return matte.hull_mask(align.TEMPLATE, SIZE)
+
+
 def made(**knobs: object) -> np.ndarray:
-    nothing = np.zeros((SIZE, SIZE), np.float32)
-    return matte.canonical_matte(crop(), inference(), nothing, MatteKnobs(**knobs))
+    return matte.canonical_matte(crop(), inference(), hull(), None, MatteKnobs(**knobs))
 
 
 def test_a_matte_is_between_0_and_1_and_closed_before_the_crop_ends() -> None:
@@ -71,7 +74,7 @@ def test_the_regions_are_a_partition_of_the_face() -> None:
 
 @pytest.mark.parametrize("region", REGIONS)
 def test_a_region_switched_off_is_held_out_and_the_others_stay(region: str) -> None:
-    there, without = made(), made(**{f"mask_{region}": False})
+    there, without = made(mask_feather=2.0), made(mask_feather=2.0, **{f"mask_{region}": False})
     own = matte.region_masks(align.TEMPLATE, SIZE)[region]
     inside = (own > 0.99) & (there > 0.99)
     assert inside.sum() > 5
@@ -96,19 +99,14 @@ def test_a_hull_moves_with_its_landmarks_by_less_than_a_pixel() -> None:
     assert moved == pytest.approx([0.25, 0.5, 0.75], abs=0.06)
 
 
-def test_what_passes_in_front_of_the_face_is_held_out() -> None:
-    pixels = np.full((SIZE, SIZE, 3), 0.4, np.float32)
-    pixels[50:90, 50:80] = 0.05
-    held = matte.occlusion(crop(pixels), inference(), 0.5)
-    assert held[55:85, 55:75].min() > 0.99
-    assert held[:30].max() < 0.01
-    assert matte.occlusion(crop(pixels), inference(), 0.0).max() == 0.0
-
-
-def test_grain_and_a_change_of_light_are_not_held_out() -> None:
-    noise = np.random.default_rng(0).normal(0.0, 0.05, (SIZE, SIZE, 3))
-    pixels = (0.3 + noise).astype(np.float32)
-    assert matte.occlusion(crop(pixels), inference(), 0.5).max() < 0.01
+def test_what_is_held_out_is_held_out_of_matte_and_weights_whatever_the_knobs_say() -> None:
+    held = np.zeros((SIZE, SIZE), np.float32)
+    held[50:90, 50:80] = 1.0
+    for values in ({}, {"mask_grow": 10.0}, {"mask_feather": 20.0}, {"mask_gamma": 5.0}):
+        pixels = matte.canonical_matte(crop(), inference(), hull(), held, MatteKnobs(**values))
+        assert pixels[50:90, 50:80].max() == 0.0
+        assert pixels[30:45, 50:80].min() > 0.5
+    assert matte.face_weights(inference(), hull(), held)[50:90, 50:80].max() == 0.0
 
 
 def test_a_roto_multiplies_replaces_or_stands_alone() -> None:
@@ -120,6 +118,9 @@ def test_a_roto_multiplies_replaces_or_stands_alone() -> None:
     assert multiplied.pixels[15, 5] == 0.0  # where the roto ends
     replaced = matte.with_roto(laid, roto, MatteKnobs(roto_mode="replace"))
     assert replaced.pixels[5, 5] == pytest.approx(0.8)
+    added = matte.with_roto(laid, roto, MatteKnobs(roto_mode="add"))
+    assert added.pixels[5, 5] == pytest.approx(1.0)
+    assert added.pixels[15, 5] == pytest.approx(0.5)  # where the roto ends
     alone = MatteKnobs(mask_source="roto")
     assert matte.with_roto(laid, roto, alone).pixels[5, 5] == pytest.approx(0.8)
     assert matte.with_roto(laid, None, alone).pixels.max() == 0.0

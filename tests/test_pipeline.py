@@ -9,9 +9,10 @@ from hypothesis import strategies as st
 
 from conftest import Painter, a_face, a_plate
 from semblance import colour, pipeline
+from semblance.cache import StageCache
 from semblance.errors import Cancelled
-from semblance.face import Roto
-from semblance.knobs import Knobs
+from semblance.face import Inference, Roto
+from semblance.knobs import Knob, Knobs, declared
 from semblance.plate import Plate, Window
 
 WINDOWS = {
@@ -24,7 +25,8 @@ MODES = ["over", "multiband", "poisson"]
 
 
 def knobs(**values: object) -> Knobs:
-    return Knobs.from_flat(values)
+    """No face is drawn in these plates, and what is none is an occluder: it is switched off."""
+    return Knobs.from_flat({"mask_occlusion": 0.0, **values})
 
 
 def render(plate: Plate, network: Painter | None = None, **values: object) -> pipeline.Result:
@@ -86,7 +88,7 @@ def test_mix_0_is_the_plate_to_the_last_bit() -> None:
 
 def test_no_face_passes_the_plate_through() -> None:
     plate = a_plate()
-    result = pipeline.render(plate, None, Painter(), Knobs())
+    result = pipeline.render(plate, None, Painter(), knobs())
     assert result.plate is plate
     assert not result.statistics.found
 
@@ -98,13 +100,20 @@ def test_a_face_outside_the_data_window_passes_the_plate_through() -> None:
     assert not result.statistics.found
 
 
-def test_a_network_that_returns_its_input_is_not_seen() -> None:
+EVERYTHING = {"light_match": 1.0, "detail_match": 1.0, "grain_match": 1.0, "looks": 1}
+
+
+@pytest.mark.parametrize("mode", MODES)
+@pytest.mark.parametrize("colour_match", ["none", "mean", "linear", "histogram"])
+def test_a_network_that_returns_its_input_is_not_seen(mode: str, colour_match: str) -> None:
     """No truncation and no clamp: the mean stays within a hundredth of an 8-bit code."""
-    plate = a_plate(highlight=0.0)
-    result = render(plate, Painter(change=0.0)).plate
+    plate = a_plate(highlight=50.0)
+    values = {**EVERYTHING, "blend_mode": mode, "colour_match": colour_match}
+    result = render(plate, Painter(change=0.0), **values).plate
     inside = matte_of(plate) > 0.5
     change = colour.encode(result.picture()) - colour.encode(plate.picture())
     assert abs(255.0 * change[inside].mean()) < 0.01
+    assert 255.0 * np.abs(change[inside]).max() < 0.1
 
 
 def test_a_highlight_of_50_on_the_cheek_comes_back_as_bright() -> None:
@@ -194,7 +203,7 @@ def test_a_roto_holds_out_what_it_does_not_draw() -> None:
     drawn = np.zeros((90, 120), np.float32)
     drawn[:, :60] = 1.0
     roto = Roto(drawn, Window(0, 0, 120, 90))
-    result = pipeline.render(plate, a_face(), Painter(), Knobs(), roto=roto).plate
+    result = pipeline.render(plate, a_face(), Painter(), knobs(), roto=roto).plate
     right = np.zeros((90, 120), bool)
     right[:, 60:] = True
     assert same_bits(result, plate, where=right)
@@ -210,6 +219,71 @@ def test_a_view_shows_something_and_keeps_the_windows(view: str) -> None:
     assert np.ptp(shown.picture()) > 0.05
 
 
+@pytest.mark.parametrize("window", WINDOWS.values(), ids=WINDOWS)
+def test_the_rows_around_the_face_are_all_that_is_needed(window: Window) -> None:
+    plate, chosen = a_plate(window), knobs(blend_mode="multiband", colour_match="linear")
+    region = pipeline.region(a_face()).intersection(window)
+    whole = pipeline.render(plate, a_face(), Painter(), chosen)
+    part = pipeline.render(plate.cut(region), a_face(), Painter(), chosen)
+    assert same_bits(part.plate, whole.plate.cut(region))
+    assert part.statistics.window == whole.statistics.window
+    untouched = np.ones((window.height, window.width), bool)
+    untouched[whole.statistics.window.slices(window)] = False
+    assert same_bits(whole.plate, plate, where=untouched)
+
+
+class Counting(Painter):
+    """Says how often the network ran."""
+
+    ran = 0
+
+    def infer(self, crop: np.ndarray, strength: float) -> Inference:
+        self.ran += 1
+        return super().infer(crop, strength)
+
+
+OF_THE_NETWORK = {"identity_strength": 0.5, "looks": 3, "exposure": 1.0, "input_space": "ACEScg"}
+OF_THE_SHOT = {"model", "likeness", "face", "track_file", "smoothing", "auto_exposure"}
+
+
+def other(knob: Knob) -> object:
+    if knob.kind == "bool":
+        return not knob.default
+    if knob.kind == "choice":
+        return knob.choices[-1] if knob.default != knob.choices[-1] else knob.choices[0]
+    return knob.slider[0] if knob.default != knob.slider[0] else knob.slider[1]
+
+
+@pytest.mark.parametrize("knob", declared(), ids=lambda knob: knob.name)
+def test_only_a_knob_of_the_network_runs_it_again_and_the_cache_never_shows(knob: Knob) -> None:
+    if knob.name in OF_THE_SHOT:
+        pytest.skip("a knob of the shot")
+    plate, cache, network = a_plate(), StageCache(64.0), Counting()
+    before = knobs(looks=2)
+    value = OF_THE_NETWORK.get(knob.name) or other(knob)
+    after = Knobs.from_flat({**before.to_flat(), knob.name: value})
+
+    def rendered(chosen: Knobs) -> Plate:
+        return pipeline.render(plate, a_face(), network, chosen, cache=cache, source="plate").plate
+
+    first = rendered(before)
+    ran = network.ran
+    changed = rendered(after)
+    assert (network.ran > ran) == (knob.name in OF_THE_NETWORK)
+    ran = network.ran
+    assert same_bits(rendered(before), first)
+    assert network.ran == ran
+    assert same_bits(changed, pipeline.render(plate, a_face(), Painter(), after).plate)
+
+
+def test_without_a_name_for_the_plate_nothing_is_cached() -> None:
+    cache, network = StageCache(64.0), Counting()
+    for _ in range(2):
+        pipeline.render(a_plate(), a_face(), network, knobs(looks=1), cache=cache)
+    assert network.ran == 2
+    assert cache.bytes == 0
+
+
 def test_cancelling_stops_between_stages() -> None:
     with pytest.raises(Cancelled):
-        pipeline.render(a_plate(), a_face(), Painter(), Knobs(), cancel=lambda: True)
+        pipeline.render(a_plate(), a_face(), Painter(), knobs(), cancel=lambda: True)

@@ -2,6 +2,7 @@ from __future__ import annotations
 
 import threading
 from collections.abc import Mapping
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
@@ -13,11 +14,14 @@ from semblance import shot
 from semblance.errors import Cancelled, OutputError, TrackError
 from semblance.exr import Sequence, read_plate, write_plate
 from semblance.face import Face, Track
-from semblance.knobs import ColourKnobs, Knobs
+from semblance.knobs import ColourKnobs, InferKnobs, Knobs
 from semblance.pipeline import shot_stops
 from semblance.plate import Plate
 
 FRAMES = tuple(range(1001, 1007))
+
+FLAT = Knobs.from_flat({"mask_occlusion": 0.0})
+"""No face is drawn in these plates, and what is none would be an occluder."""
 
 
 @pytest.fixture
@@ -44,7 +48,7 @@ def run(plates: Sequence, output: Sequence, **options: Any) -> shot.ShotSummary:
     given: dict[str, Any] = {
         "track": a_track(),
         "likeness": Painter(),
-        "knobs": lambda frame: Knobs(),
+        "knobs": lambda frame: FLAT,
         **options,
     }
     return shot.apply(plates, output, given.pop("frames", FRAMES), **given)
@@ -135,7 +139,7 @@ def test_cancelling_keeps_whole_frames_and_no_others(plates: Sequence, output: S
 
 def test_marks_and_knobs_are_taken_by_frame(plates: Sequence, output: Sequence) -> None:
     def knobs(frame: int) -> Knobs:
-        return Knobs.from_flat({"identity_strength": (frame - 1001) / 5.0})
+        return replace(FLAT, identity=InferKnobs(identity_strength=(frame - 1001) / 5.0))
 
     def marks(frame: int, knobs: Knobs, plate: Plate) -> Mapping[str, Any]:
         return {"semblance:test": f"{frame} {knobs.identity.identity_strength:.1f}"}
@@ -174,3 +178,49 @@ def test_a_roto_sequence_is_read_by_frame(
         for frame in (1001, 1002)
     ]
     assert changed == [True, False]
+
+
+def test_frames_are_spliced_and_a_view_or_layers_rewrite_them(
+    plates: Sequence, output: Sequence
+) -> None:
+    ways: list[str] = []
+    track = a_track(FRAMES[1:])  # the first frame has no face
+    summary = run(plates, output, track=track, report=lambda done: ways.append(done.way))
+    assert ways == ["splice"] * 6
+    assert summary.spliced == 6
+    summary = run(plates, output, with_layers=True, track=track)
+    assert (summary.spliced, summary.failed) == (0, {})
+    for frame in FRAMES:
+        held = read_plate(output.path(frame)).channels
+        assert {"R", "id", "semblance.patch.R", "semblance.matte.A"} <= set(held)
+
+
+def test_a_colour_match_is_the_same_whichever_frames_are_in_work(
+    plates: Sequence, output: Sequence, tmp_path: Path
+) -> None:
+    """It looks at the frames around each, and a farm's chunk ends where the shot does not."""
+
+    def knobs(frame: int) -> Knobs:
+        return Knobs.from_flat({"mask_occlusion": 0.0, "colour_match": "mean", "looks": 1})
+
+    run(plates, output, knobs=knobs)
+    chunk = Sequence.parse(tmp_path / "chunk" / "result.####.exr")
+    run(plates, chunk, knobs=knobs, frames=(1003, 1004), cache_mb=0.0)
+    assert chunk.frames() == (1003, 1004)
+    for frame in (1003, 1004):
+        one, other = (read_plate(each.path(frame)) for each in (output, chunk))
+        for name in "RGB":
+            assert one.channels[name].tobytes() == other.channels[name].tobytes()
+
+
+def test_a_broken_neighbour_does_not_take_a_frame_with_it(
+    plates: Sequence, output: Sequence
+) -> None:
+    plates.path(1003).write_bytes(b"torn")
+
+    def knobs(frame: int) -> Knobs:
+        return Knobs.from_flat({"mask_occlusion": 0.0, "colour_match": "mean", "looks": 1})
+
+    summary = run(plates, output, knobs=knobs)
+    assert list(summary.failed) == [1003]
+    assert output.frames() == tuple(frame for frame in FRAMES if frame != 1003)

@@ -14,6 +14,7 @@ function of the landmarks, so the crop can't jump between frames.
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from typing import TypeAlias
 
 import cv2
@@ -28,8 +29,10 @@ __all__ = [
     "TEMPLATE_NAME",
     "bounds",
     "chain",
+    "covered",
     "fit",
     "invert",
+    "laying",
     "nudge",
     "resample",
     "to_crop",
@@ -214,10 +217,23 @@ def bounds(matrix: Affine, within: Window) -> Window:
     Window
         May be empty when the face lies outside.
     """
-    square = np.array([[0, 0], [1, 0], [1, 1], [0, 1]], np.float64)
-    corners = transform(square, invert(matrix))
-    low, high = np.floor(corners.min(0)), np.ceil(corners.max(0))
-    return Window(int(low[0]), int(low[1]), int(high[0]), int(high[1])).intersection(within)
+    return covered(matrix, (0.0, 0.0), (1.0, 1.0)).intersection(within)
+
+
+def covered(matrix: Affine, low: tuple[float, float], high: tuple[float, float]) -> Window:
+    """Return the plate window that holds a rectangle of the canonical square.
+
+    Parameters
+    ----------
+    matrix : (2, 3) array
+        Plate pixels to canonical units.
+    low, high : (float, float)
+        Two opposite corners, canonical units.
+    """
+    corners = np.array([low, (high[0], low[1]), high, (low[0], high[1])], np.float64)
+    there = transform(corners, invert(matrix))
+    first, last = np.floor(there.min(0)), np.ceil(there.max(0))
+    return Window(int(first[0]), int(first[1]), int(last[0]), int(last[1]))
 
 
 def to_crop(
@@ -265,10 +281,30 @@ def to_plate(
     -------
     (window.height, window.width, c) or (window.height, window.width) float32 array
     """
+    return laying(crop, matrix, outside=outside)(window)
+
+
+def laying(
+    crop: NDArray[np.float32], matrix: Affine, *, outside: float | None = None
+) -> Callable[[Window], NDArray[np.float32]]:
+    """Return what lays a canonical crop over any window: `to_plate`, piece by piece.
+
+    Parameters
+    ----------
+    crop, matrix, outside
+        As `to_plate` takes them.
+    """
     back = invert(matrix)
-    back = np.column_stack([back[:, :2] / crop.shape[0], back[:, 2] - (window.x0, window.y0)])
+    back[:, :2] /= crop.shape[0]
+    prepared, placed, flags = _prepared(crop, back)
     border = cv2.BORDER_REPLICATE if outside is None else cv2.BORDER_CONSTANT
-    return resample(crop, back, (window.height, window.width), border=border, value=outside or 0.0)
+
+    def lay(window: Window) -> NDArray[np.float32]:
+        there = np.column_stack([placed[:, :2], placed[:, 2] - (window.x0, window.y0)])
+        shape = (window.height, window.width)
+        return _warped(prepared, there, shape, flags, border, outside or 0.0)
+
+    return lay
 
 
 def resample(
@@ -300,16 +336,45 @@ def resample(
 
     Notes
     -----
-    With s source pixels to a result pixel the Gaussian has a deviation of 0.5·√(s² − 1) source
-    pixels per axis: nothing at s = 1, and a half-amplitude cut near the result's Nyquist limit
-    beyond, so grain is averaged and not aliased. Sampling is bicubic (Keys, IEEE ASSP 29(6), 1981).
+    With s source pixels to a result pixel the Gaussian has a deviation of 0.55·√(s² − 1) source
+    pixels per axis: nothing at s = 1, and less than half the amplitude at the result's Nyquist
+    limit beyond, so grain is averaged and not aliased. Sampling is bicubic (Keys, IEEE ASSP 29(6),
+    1981); an image that is enlarged is doubled so first and then sampled linearly, which differs
+    by less than a hundredth of its contrast and takes a fifth of the time.
     """
+    prepared, placed, flags = _prepared(image, matrix)
+    return _warped(prepared, placed, shape, flags, border, value)
+
+
+def _prepared(
+    image: NDArray[np.float32], matrix: Affine
+) -> tuple[NDArray[np.float32], Affine, int]:
+    """Filter or double an image for a warp; return it, its own matrix and how to sample it."""
     steps = np.linalg.norm(np.linalg.inv(matrix[:, :2]), axis=1)  # source pixels per result pixel
-    sigma = 0.5 * np.sqrt(np.maximum(steps**2 - 1.0, 0.0))
+    sigma = 0.55 * np.sqrt(np.maximum(steps**2 - 1.0, 0.0))
     if sigma.max() > 0.2:
         x, y = np.maximum(sigma, 1e-3)
-        blurred = cv2.GaussianBlur(image, (0, 0), x, sigmaY=y, borderType=cv2.BORDER_REPLICATE)
-        image = np.asarray(blurred, np.float32)
+        # 2.6 deviations either way: what is farther weighs less than a hundredth.
+        reach = (2 * round(2.6 * x) + 1, 2 * round(2.6 * y) + 1)
+        blurred = cv2.GaussianBlur(image, reach, x, sigmaY=y, borderType=cv2.BORDER_REPLICATE)
+        # Where the blur is wide there is nothing left that a bicubic would keep.
+        flags = cv2.INTER_CUBIC if sigma.min() < 0.6 else cv2.INTER_LINEAR
+        return np.asarray(blurred, np.float32), matrix, flags
+    if steps.max() < 0.8:
+        double = cv2.resize(image, None, fx=2, fy=2, interpolation=cv2.INTER_CUBIC)
+        halved = np.column_stack([matrix[:, :2] / 2.0, matrix[:, 2]])
+        return np.asarray(double, np.float32), halved, cv2.INTER_LINEAR
+    return image, matrix, cv2.INTER_CUBIC
+
+
+def _warped(
+    image: NDArray[np.float32],
+    matrix: Affine,
+    shape: tuple[int, int],
+    flags: int,
+    border: int,
+    value: float,
+) -> NDArray[np.float32]:
     # OpenCV puts pixel centres at whole numbers.
     centred = np.column_stack(
         [matrix[:, :2], matrix[:, 2] + matrix[:, :2] @ (0.5, 0.5) - (0.5, 0.5)]
@@ -318,7 +383,7 @@ def resample(
         image,
         centred,
         (shape[1], shape[0]),
-        flags=cv2.INTER_CUBIC,
+        flags=flags,
         borderMode=border,
         borderValue=(value,) * 4,
     )

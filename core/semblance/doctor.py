@@ -24,7 +24,7 @@ __all__ = ["Check", "examine"]
 _NEEDED = {
     "numpy": "numpy",
     "cv2": "opencv-python-headless",
-    "OpenImageIO": "openimageio",
+    "OpenEXR": "OpenEXR",
     "PyOpenColorIO": "opencolorio",
     "onnxruntime": "onnxruntime",
     "av": "av",

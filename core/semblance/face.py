@@ -93,14 +93,14 @@ class Inference:
         The face at the strength asked for, working encoding.
     matte : array
         0..1, where the network has drawn a face.
-    own : array
+    own : array or None
         The network's picture of the performer from the same code (strength 0), the reference for
-        what it got wrong about this plate; families without one repeat the crop itself.
+        what it got wrong about this plate; None from families of networks that draw none.
     """
 
     rgb: NDArray[np.float32]
     matte: NDArray[np.float32]
-    own: NDArray[np.float32]
+    own: NDArray[np.float32] | None
 
 
 @dataclass(frozen=True)
@@ -121,7 +121,15 @@ class Matte:
 
 @dataclass(frozen=True)
 class Patch:
-    """The new face over a window of the plate: (h, w, 3) float32, scene-linear, plate's space."""
+    """The new face over a window of the plate, as what it changes there.
 
-    pixels: NDArray[np.float32]
+    Parameters
+    ----------
+    change : (h, w, 3) float32 array
+        Patch minus plate, linear Rec.709: 0 where the face stays as it is, so that what changes
+        nothing changes no bit.
+    window : Window
+    """
+
+    change: NDArray[np.float32]
     window: Window

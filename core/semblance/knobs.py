@@ -279,7 +279,7 @@ class MatteKnobs(_Checked):
         slider=(-10.0, 10.0),
     )
     mask_feather: float = knob(
-        2.0,
+        5.0,
         "Soften the matte's edge.",
         label="feather",
         unit="% of face width",
@@ -299,8 +299,11 @@ class MatteKnobs(_Checked):
         label="occlusion",
         range=(0.0, 1.0),
     )
-    roto_mode: Literal["multiply", "replace"] = knob(
-        "multiply", "How the roto input meets the matte.", label="roto mode", animates=False
+    roto_mode: Literal["multiply", "replace", "add"] = knob(
+        "multiply",
+        "How the roto input meets the matte: it holds out, stands instead of it, or adds to it.",
+        label="roto mode",
+        animates=False,
     )
 
 
@@ -332,7 +335,7 @@ class BlendKnobs(_Checked):
         1.0, "How much of the colour match is applied.", label="amount", range=(0.0, 1.0)
     )
     detail_match: float = knob(
-        0.0, "Bring the face's sharpness to the plate's.", label="detail match", range=(0.0, 1.0)
+        0.5, "Bring the face's sharpness to the plate's.", label="detail match", range=(0.0, 1.0)
     )
     grain_match: float = knob(
         1.0, "Lay the plate's own grain over the face.", label="grain match", range=(0.0, 1.0)

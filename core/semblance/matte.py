@@ -17,7 +17,17 @@ from semblance.face import Crop, Inference, Matte, Roto
 from semblance.knobs import MatteKnobs
 from semblance.plate import Window
 
-__all__ = ["FACE_WIDTH", "canonical_matte", "hull_mask", "occlusion", "region_masks", "with_roto"]
+__all__ = [
+    "FACE_WIDTH",
+    "canonical_matte",
+    "face_weights",
+    "hull_mask",
+    "region_masks",
+    "roto_adds",
+    "window_of",
+    "with_roto",
+    "working_size",
+]
 
 Image = NDArray[np.float32]
 Landmarks = NDArray[np.float64]
@@ -25,11 +35,22 @@ Landmarks = NDArray[np.float64]
 FACE_WIDTH = 0.8
 """Width of a face, ear to ear, in canonical units (14.7 cm of 18.5)."""
 
+_SIZE = 256
+"""Side at which a matte is made, at most; it is soft, and what must be sharp is held out later."""
+
+_FOOT = np.float32(1.0 / 256.0)
+"""Of a matte, what is nothing: its foot is lowered by so much, without a step."""
+
+_DISC = 8
+"""Pixels that are grown at once."""
+
 _SUBPIXEL = 4
 """Fractional bits of a drawn outline: it moves by sixteenths of a pixel, not by whole ones."""
 
 
-def canonical_matte(crop: Crop, inference: Inference, held_out: Image, knobs: MatteKnobs) -> Image:
+def canonical_matte(
+    crop: Crop, inference: Inference, hull: Image, held_out: Image | None, knobs: MatteKnobs
+) -> Image:
     """Return the matte of a crop.
 
     Parameters
@@ -38,19 +59,26 @@ def canonical_matte(crop: Crop, inference: Inference, held_out: Image, knobs: Ma
         Gives the landmarks.
     inference : Inference
         Gives the learned matte.
-    held_out : (n, n) float32 array
-        0..1, what passes in front of the face, as from `occlusion`.
+    hull : (m, m) float32 array
+        The mask of the inner face (`hull_mask`), at `working_size`.
+    held_out : (n, n) float32 array or None
+        0..1, what passes in front of the face (`occluder.held_out`).
     knobs : MatteKnobs
         Source, regions, grow, feather, gamma.
 
     Returns
     -------
-    (n, n) float32 array
-        0..1; 0 on the border of the square, so that no matte ends at an edge of the crop.
+    (m, m) or (n, n) float32 array
+        0..1; 0 on the border of the square, so that no matte ends at an edge of the crop. Of the
+        crop's size where something is held out: that has sharp edges.
     """
-    size = inference.matte.shape[0]
+    size = hull.shape[0]
     width = FACE_WIDTH * size / 100.0  # pixels for one percent of the face's width
-    matte = _source(crop.landmarks, inference.matte, knobs)
+    matte = hull
+    if knobs.mask_source == "learned":
+        matte = _resized(inference.matte, size)
+    elif knobs.mask_source == "learned_hull":
+        matte = np.minimum(hull, _resized(inference.matte, size))
     enabled = _enabled(crop.landmarks, size, knobs)
     if enabled is not None:
         matte = matte * enabled
@@ -59,7 +87,34 @@ def canonical_matte(crop: Crop, inference: Inference, held_out: Image, knobs: Ma
         matte = _blur(matte, 0.5 * knobs.mask_feather * width)
     if knobs.mask_gamma != 1.0:
         matte = np.power(matte, np.float32(1.0 / knobs.mask_gamma))
-    return np.clip(matte * (1.0 - held_out) * _border(size), 0.0, 1.0).astype(np.float32)
+    # A blur's far tail is not seen, and costs its area.
+    footed = (matte * _border(size) - _FOOT) * np.float32(1.0 / (1.0 - _FOOT))
+    return _held(np.clip(footed, 0.0, 1.0), held_out)
+
+
+def face_weights(inference: Inference, hull: Image, held_out: Image | None) -> Image:
+    """Return where a crop shows the face itself: what light and colour are measured by.
+
+    It knows no knob but the occlusion's: which part of a face an artist replaces, and how softly,
+    must not change the colour of that part.
+
+    Parameters
+    ----------
+    inference, hull, held_out
+        As `canonical_matte` takes them.
+
+    Returns
+    -------
+    (n, n) float32 array
+        0..1.
+    """
+    face = np.minimum(hull, _resized(inference.matte, hull.shape[0]))
+    return _held(_resized(face, inference.matte.shape[0]), held_out)
+
+
+def working_size(crop: Crop) -> int:
+    """Return the side at which a crop's matte is made: its hardest edge is two pixels wide."""
+    return min(int(crop.pixels.shape[0]), _SIZE)
 
 
 def hull_mask(landmarks: Landmarks, size: int) -> Image:
@@ -142,49 +197,13 @@ def region_masks(landmarks: Landmarks, size: int) -> dict[str, Image]:
     return masks
 
 
-def occlusion(crop: Crop, inference: Inference, amount: float) -> Image:
-    """Return what passes in front of the face: where the network can't explain the plate.
-
-    The network draws the performer from a code that holds faces alone. A hand or a microphone is
-    not in the code, so the plate differs from the network's own picture of the performer there. An
-    object differs one way over an area; a feature that the network merely softens differs both ways
-    along a line, and averages out. What is found by area is then traced by the finer difference.
-
-    Parameters
-    ----------
-    crop : Crop
-        The plate.
-    inference : Inference
-        Gives the network's own picture of the performer.
-    amount : float
-        0..1; 0 holds out nothing, 1 what differs by 3 % of the display range.
-
-    Returns
-    -------
-    (n, n) float32 array
-        0..1.
-    """
-    size = inference.own.shape[0]
-    if amount <= 0.0:
-        return np.zeros((size, size), np.float32)
-    difference = crop.pixels - inference.own
-    inside = inference.matte > 0.5
-    if inside.any():  # what differs everywhere alike is light, not an object
-        difference = difference - np.median(difference[inside], axis=0)
-    threshold = 0.15 - 0.12 * amount
-    area = np.abs(_blur(difference, 0.02 * size)).max(axis=2)
-    found = np.clip((area - threshold) / (0.25 * threshold), 0.0, 1.0).astype(np.float32)
-    kernel = _disc(0.025 * size)
-    found = cv2.dilate(cv2.erode(found, kernel), kernel)
-    line = np.abs(_blur(difference, 0.004 * size)).max(axis=2)
-    traced = np.clip((line - 0.5 * threshold) / (0.25 * threshold), 0.0, 1.0)
-    held = np.minimum(cv2.dilate(found, _disc(0.03 * size)), traced).astype(np.float32)
-    held = cv2.morphologyEx(np.maximum(held, found), cv2.MORPH_CLOSE, _disc(0.012 * size))
-    return _blur(np.asarray(held, np.float32), 0.006 * size)
+def roto_adds(knobs: MatteKnobs) -> bool:
+    """Return whether a roto may put a matte where the landmarks and the network have none."""
+    return knobs.mask_source == "roto" or knobs.roto_mode != "multiply"
 
 
 def with_roto(matte: Matte, roto: Roto | None, knobs: MatteKnobs) -> Matte:
-    """Return the matte with the artist's roto multiplied in, or replaced by it.
+    """Return the matte with the artist's roto multiplied in, added, or in its place.
 
     Parameters
     ----------
@@ -206,14 +225,9 @@ def with_roto(matte: Matte, roto: Roto | None, knobs: MatteKnobs) -> Matte:
     drawn = np.clip(drawn, 0.0, 1.0)
     if alone or knobs.roto_mode == "replace":
         return Matte(drawn, matte.window)
+    if knobs.roto_mode == "add":
+        return Matte(np.minimum(matte.pixels + drawn, np.float32(1.0)), matte.window)
     return Matte(matte.pixels * drawn, matte.window)
-
-
-def _source(landmarks: Landmarks, learned: Image, knobs: MatteKnobs) -> Image:
-    if knobs.mask_source == "learned":
-        return learned
-    hull = hull_mask(landmarks, learned.shape[0])
-    return np.minimum(hull, learned) if knobs.mask_source == "learned_hull" else hull
 
 
 def _enabled(landmarks: Landmarks, size: int, knobs: MatteKnobs) -> Image | None:
@@ -238,12 +252,32 @@ def _enabled(landmarks: Landmarks, size: int, knobs: MatteKnobs) -> Image | None
 def _grow(matte: Image, pixels: float) -> Image:
     """Dilate (or erode below 0) by a fraction of a pixel as well, so that the knob has no steps."""
     whole = math.floor(abs(pixels))
-    part = abs(pixels) - whole
+    part = np.float32(abs(pixels) - whole)
     if pixels == 0.0:
         return matte
     apply = cv2.dilate if pixels > 0 else cv2.erode
-    near = apply(matte, _disc(whole)) if whole else matte
-    return np.asarray((1.0 - part) * near + part * apply(matte, _disc(whole + 1)), np.float32)
+
+    def grown(by: int) -> Image:
+        grown = np.asarray(apply(matte, _disc(by % _DISC)) if by % _DISC else matte, np.float32)
+        for _ in range(by // _DISC):  # one small disc after another: a large one takes its area
+            grown = np.asarray(apply(grown, _disc(_DISC)), np.float32)
+        return grown
+
+    return np.asarray((1.0 - part) * grown(whole) + part * grown(whole + 1), np.float32)
+
+
+def _held(matte: Image, held_out: Image | None) -> Image:
+    """Take from a matte what is in front of the face."""
+    if held_out is None:
+        return matte
+    return _resized(matte, held_out.shape[0]) * (1.0 - held_out)
+
+
+def _resized(matte: Image, size: int) -> Image:
+    if matte.shape[0] == size:
+        return matte
+    how = cv2.INTER_AREA if size < matte.shape[0] else cv2.INTER_LINEAR
+    return np.asarray(cv2.resize(matte, (size, size), interpolation=how), np.float32)
 
 
 def _border(size: int) -> Image:
@@ -305,13 +339,6 @@ def _disc(radius: float) -> NDArray[np.uint8]:
 
 def window_of(matte: Matte) -> Window:
     """Return the smallest window that holds every pixel of the matte above 0 (may be empty)."""
-    rows = np.flatnonzero(matte.pixels.any(axis=1))
-    columns = np.flatnonzero(matte.pixels.any(axis=0))
-    if rows.size == 0:
-        return Window(matte.window.x0, matte.window.y0, matte.window.x0, matte.window.y0)
-    return Window(
-        matte.window.x0 + int(columns[0]),
-        matte.window.y0 + int(rows[0]),
-        matte.window.x0 + int(columns[-1]) + 1,
-        matte.window.y0 + int(rows[-1]) + 1,
-    )
+    x, y, width, height = cv2.boundingRect((matte.pixels > 0.0).view(np.uint8))
+    x, y = x + matte.window.x0, y + matte.window.y0
+    return Window(x, y, x + width, y + height)

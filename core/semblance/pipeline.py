@@ -1,31 +1,38 @@
 """The way of a frame: plate in, colour, align, infer, matte, blend, plate out.
 
 `render` is what every door calls: the command line, the host link, the panel, the farm. It is given
-all it needs and keeps nothing. The stages never meet but here.
+all it needs; what stages made may be kept in a `StageCache`, by keys that hold all they were made
+from. The stages never meet but here.
 """
 
 from __future__ import annotations
 
+import hashlib
 import time
-from collections.abc import Callable, Iterator, Mapping
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass, field
-from typing import Protocol
+from typing import Protocol, TypeVar
 
 import cv2
 import numpy as np
 from numpy.typing import NDArray
 
-from semblance import align, blend, colour, matte
+from semblance import align, blend, colour, matte, occluder
+from semblance.cache import StageCache
 from semblance.errors import Cancelled, PlateError
-from semblance.exr import Sequence, read_plate
+from semblance.exr import Sequence as Frames
+from semblance.exr import read_plate
 from semblance.face import Crop, Face, Inference, Matte, Patch, Roto, Track
-from semblance.knobs import ColourKnobs, InferKnobs, Knobs, MatteKnobs
+from semblance.knobs import ColourKnobs, InferKnobs, Knobs, MatteKnobs, stage_key
+from semblance.layers import empty, layers
 from semblance.plate import Plate, Window
 
-__all__ = ["Network", "Result", "Statistics", "face_luma", "render", "shot_stops"]
+__all__ = ["Network", "Result", "Statistics", "colours", "face_luma", "region", "render",
+           "shot_stops"]  # fmt: skip
 
 Image = NDArray[np.float32]
+Made = TypeVar("Made")
 
 _VIEWS = (
     (0.03, 0.0, 4.0, 1.04),
@@ -40,8 +47,17 @@ _VIEWS = (
 """Further looks at a face: shift in canonical units, degrees, size. In opposite pairs, so that
 their mean lies where the face is; no farther than the jitter that a likeness is trained with."""
 
+_NOWHERE = Window(0, 0, 0, 0)
+
 _SAMPLES = 12
 """Frames in which a face is measured for exposure where its track holds no luma."""
+
+
+_GRID = 32
+"""Pixels to which the patch's box is rounded: a matte that moves a little keeps its patch."""
+
+_STRIP = 64
+"""Rows of the patch that are worked on at a time, so that they stay in the processor's cache."""
 
 
 class Network(Protocol):
@@ -50,6 +66,10 @@ class Network(Protocol):
     @property
     def size(self) -> int:
         """Side of the crop in pixels."""
+
+    @property
+    def sha256(self) -> str:
+        """Content hash of the model, which names it in a stage cache."""
 
     def infer(self, crop: Image, strength: float) -> Inference:
         """Return the face for a (size, size, 3) crop in 0..1 at a strength of 0..1."""
@@ -64,9 +84,9 @@ class Statistics:
     found : bool
         Whether there was a face to replace; without one the plate is passed through.
     milliseconds : mapping of str to float
-        Time that each stage took.
+        Time that each stage took; what came out of the cache took none.
     window : Window or None
-        The pixels that may differ from the plate.
+        The pixels that may differ from the plate; None where none does.
     """
 
     found: bool
@@ -76,19 +96,28 @@ class Statistics:
 
 @dataclass(frozen=True)
 class Result:
-    """A finished frame: the plate as it goes out, and the way it was made in figures."""
+    """A finished frame: the plate as it goes out, and the way it was made in figures.
+
+    Parameters
+    ----------
+    plate : Plate
+        Holds what the plate that was given held.
+    statistics : Statistics
+    layers : mapping of str to (h, w) float32 array
+        What native nodes need to blend again (`layers.layers`); empty unless asked for.
+    """
 
     plate: Plate
     statistics: Statistics
+    layers: Mapping[str, Image] = field(default_factory=dict)
 
 
 @dataclass(frozen=True)
 class _Seen:
-    """The plate over the face's window, as the stages need it."""
+    """The plate over the face's square, as the stages need it."""
 
     window: Window
-    linear: Image  # scene-linear Rec.709, not premultiplied, finite
-    working: Image
+    shown: Image  # working encoding, 0..1: what the network may see
     crop: Crop
     space: str
     stops: float
@@ -101,7 +130,12 @@ def render(
     knobs: Knobs,
     *,
     stops: float = 0.0,
+    frame: int = 0,
     roto: Roto | None = None,
+    around: Sequence[tuple[int, blend.Colours]] = (),
+    with_layers: bool = False,
+    cache: StageCache | None = None,
+    source: str = "",
     cancel: Callable[[], bool] = lambda: False,
 ) -> Result:
     """Render one frame.
@@ -109,7 +143,7 @@ def render(
     Parameters
     ----------
     plate : Plate
-        The frame; never changed.
+        The frame, or as much of it as `region` names; never changed.
     face : Face or None
         The performer's face in it, in plate pixels; None passes the plate through.
     network : Network
@@ -118,8 +152,21 @@ def render(
         All knobs of this frame.
     stops : float
         Automatic exposure of the shot (`colour.auto_stops`); counts where `auto_exposure` is on.
+    frame : int
+        The frame's number: each has grain of its own.
     roto : Roto, optional
         The artist's matte.
+    around : sequence of (int, Colours)
+        Colours of this frame and its neighbours by their distance in frames (`colours`), for a
+        colour match that does not pump; without them this frame's alone count.
+    with_layers : bool
+        Whether to make the result's layers.
+    cache : StageCache, optional
+        Keeps what the stages make. A knob of the mask or the blend then never runs the network
+        again.
+    source : str
+        Names the plate's pixels in the cache: equal only for equal pixels. Without it nothing is
+        cached.
     cancel : callable
         Polled between stages.
 
@@ -133,36 +180,92 @@ def render(
     Cancelled
         `cancel` returned true.
     """
-    timer = _Timer(cancel)
+    way = _Way(cancel, cache if source else None)
     if face is None:
-        shown = plate if knobs.view.view == "result" else _black(plate)
-        return Result(shown, Statistics(found=False))
-    with timer("align"):
-        seen = _see(plate, face, network.size, knobs.colour, stops)
+        return _passed(plate, knobs, way, with_layers)
+    key = _seen_key(source, face, network, knobs, stops)
+    seen = way("align", key, lambda: _see(plate, face, network.size, knobs.colour, stops))
     if seen is None:
-        shown = plate if knobs.view.view == "result" else _black(plate)
-        return Result(shown, Statistics(found=False, milliseconds=timer.milliseconds))
-    with timer("infer"):
-        inference = _infer(network, seen, knobs.identity)
-    with timer("matte"):
-        canonical, laid = _matte(seen, inference, knobs.mask, roto)
-    with timer("blend"):
-        strength = knobs.identity.identity_strength
-        change = blend.match(seen.crop, inference, canonical, strength, knobs.blend)
-        patch = _patch(seen, change, strength, knobs)
-        pixels, touched = blend.composite(seen.linear, patch, laid, knobs.blend)
-        finished = _finish(plate, seen, pixels, touched)
-    with timer("view"):
-        shown = _view(plate, finished, seen, face, inference, laid, patch, knobs)
-    statistics = Statistics(True, timer.milliseconds, matte.window_of(laid))
-    return Result(shown, statistics)
+        return _passed(plate, knobs, way, with_layers)
+    inferred_key = stage_key(f"{key} {network.sha256}", knobs.identity)
+    inference = way("infer", inferred_key, lambda: _infer(network, seen, knobs.identity))
+    front = way("occlusion", f"{key} front", lambda: _front(seen, knobs.mask))
+    hull = way("matte", f"{key} hull", lambda: _hull(seen))
+    canonical_key = stage_key(inferred_key, knobs.mask)
+    canonical = way(
+        "matte", canonical_key, lambda: _matte(seen, inference, hull, front, knobs.mask)
+    )
+    box = _box(canonical, seen, roto, knobs.mask)
+    drawn = way("matte", "", lambda: _laid_matte(canonical, seen, box, roto, knobs.mask))
+    grain = way("grain", f"{key} grain", lambda: _grain(seen, hull)) if _grainy(knobs) else None
+    weights = _weights(inference, hull, front, knobs.mask)
+    change_key = stage_key(
+        f"{inferred_key} {knobs.mask.mask_occlusion} {_digest(around)} {frame}", knobs.blend
+    )
+    change = way(
+        "blend",
+        change_key,
+        lambda: _change(seen, inference, weights, around, grain, frame, knobs),
+    )
+    patch_key = f"{change_key} {box}"
+    patch = way("blend", patch_key, lambda: _patch(plate, seen, change, box, grain, frame, knobs))
+    with way.timed("blend"):
+        finished, window = _finish(plate, seen, patch, drawn, knobs)
+    with way.timed("view"):
+        shown = _view(plate, finished, seen, face, inference, drawn, patch, knobs)
+        extra = _layers(plate, seen, patch, drawn) if with_layers else {}
+    return Result(shown, Statistics(True, way.milliseconds, window), extra)
+
+
+def region(face: Face, pixel_aspect: float = 1.0) -> Window:
+    """Return the pixels of a plate that `render` looks at, wherever its data window ends.
+
+    Parameters
+    ----------
+    face : Face
+        The performer's face.
+    pixel_aspect : float
+        Of the plate.
+    """
+    matrix = align.fit(face.landmarks, pixel_aspect)
+    return align.covered(matrix, (0.0, 0.0), (1.0, 1.0))
+
+
+def colours(
+    plate: Plate,
+    face: Face,
+    network: Network,
+    knobs: Knobs,
+    *,
+    stops: float = 0.0,
+    cache: StageCache | None = None,
+    source: str = "",
+    cancel: Callable[[], bool] = lambda: False,
+) -> blend.Colours | None:
+    """Return a frame's colours inside the matte, for the colour match of the frames around it.
+
+    Parameters are `render`'s. None where no colour match is asked for, or no face lies in the
+    plate.
+    """
+    if knobs.blend.colour_match == "none":
+        return None
+    way = _Way(cancel, cache if source else None)
+    key = _seen_key(source, face, network, knobs, stops)
+    seen = way("align", key, lambda: _see(plate, face, network.size, knobs.colour, stops))
+    if seen is None:
+        return None
+    inferred_key = stage_key(f"{key} {network.sha256}", knobs.identity)
+    inference = way("infer", inferred_key, lambda: _infer(network, seen, knobs.identity))
+    front = way("occlusion", f"{key} front", lambda: _front(seen, knobs.mask))
+    weights = _weights(inference, _hull(seen), front, knobs.mask)
+    return blend.colours(seen.crop, inference, weights, knobs.blend)
 
 
 def face_luma(plate: Plate, face: Face, knobs: ColourKnobs) -> float | None:
     """Return the mean scene-linear luma of a face in a plate; None where it lies outside."""
     low, high = np.floor(face.landmarks.min(axis=0)), np.ceil(face.landmarks.max(axis=0))
     window = Window(int(low[0]), int(low[1]), int(high[0]), int(high[1]))
-    window = window.intersection(plate.data_window)
+    window = window.intersection(plate.window)
     if window.empty:
         return None
     space = colour.resolve_space(knobs.input_space, plate.metadata)
@@ -171,7 +274,7 @@ def face_luma(plate: Plate, face: Face, knobs: ColourKnobs) -> float | None:
 
 
 def shot_stops(
-    plates: Sequence, track: Track, knobs: ColourKnobs, part: str | int | None = None
+    plates: Frames, track: Track, knobs: ColourKnobs, part: str | int | None = None
 ) -> float:
     """Return a shot's automatic exposure, from its faces' luma.
 
@@ -206,23 +309,27 @@ def shot_stops(
     return colour.auto_stops(lumas)
 
 
+def _passed(plate: Plate, knobs: Knobs, way: _Way, with_layers: bool) -> Result:
+    """Return a frame without a face: the plate itself, or nothing of what a view would show."""
+    shown = plate if knobs.view.view == "result" else _black(plate)
+    statistics = Statistics(found=False, milliseconds=way.milliseconds)
+    return Result(shown, statistics, empty(plate) if with_layers else {})
+
+
 def _see(plate: Plate, face: Face, size: int, knobs: ColourKnobs, stops: float) -> _Seen | None:
-    """Cut the face's window out of the plate, bring it to working encoding and align it."""
+    """Cut the face's square out of the plate, bring it to working encoding and align it."""
     matrix = align.fit(face.landmarks, plate.pixel_aspect)
-    window = align.bounds(matrix, plate.data_window)
+    window = align.bounds(matrix, plate.window)
     if window.empty:
         return None
     space = colour.resolve_space(knobs.input_space, plate.metadata)
     exposure = knobs.exposure + (stops if knobs.auto_exposure else 0.0)
-    picture = _straight(plate, window)
-    linear = _finite(colour.to_linear(picture, space))
-    working = colour.encode(linear, exposure)
-    crop = Crop(
-        np.clip(align.to_crop(np.clip(working, 0.0, 1.0), window, matrix, size), 0.0, 1.0),
-        matrix,
-        align.transform(face.landmarks, matrix),
-    )
-    return _Seen(window, linear, working, crop, space, exposure)
+    shown = _working(plate, window, space, exposure)
+    np.clip(shown, 0.0, 1.0, out=shown)
+    pixels = align.to_crop(shown, window, matrix, size)
+    np.clip(pixels, 0.0, 1.0, out=pixels)
+    crop = Crop(pixels, matrix, align.transform(face.landmarks, matrix))
+    return _Seen(window, shown, crop, space, exposure)
 
 
 def _infer(network: Network, seen: _Seen, knobs: InferKnobs) -> Inference:
@@ -234,21 +341,24 @@ def _infer(network: Network, seen: _Seen, knobs: InferKnobs) -> Inference:
     first = network.infer(seen.crop.pixels, knobs.identity_strength)
     if knobs.looks == 1:
         return first
-    shown, size = np.clip(seen.working, 0.0, 1.0), network.size
-    taken = [first]
+    size = network.size
+    rgb, mattes, own = [first.rgb], [first.matte], [first.own]
     for view in _VIEWS[: knobs.looks - 1]:
         nudge = align.nudge(*view)
         matrix = align.chain(seen.crop.matrix, nudge)
-        crop = np.clip(align.to_crop(shown, seen.window, matrix, size), 0.0, 1.0)
+        crop = np.clip(align.to_crop(seen.shown, seen.window, matrix, size), 0.0, 1.0)
         back = align.invert(nudge)
         back[:, 2] *= size  # from canonical units to pixels of the crop
         look = network.infer(crop, knobs.identity_strength)
-        taken.append(Inference(*(_resampled(x, back) for x in (look.rgb, look.matte, look.own))))
-    return Inference(
-        rgb=np.mean([look.rgb for look in taken], axis=0, dtype=np.float32),
-        matte=np.mean([look.matte for look in taken], axis=0, dtype=np.float32),
-        own=np.mean([look.own for look in taken], axis=0, dtype=np.float32),
-    )
+        rgb.append(_resampled(look.rgb, back))
+        mattes.append(_resampled(look.matte, back))
+        own.append(None if look.own is None else _resampled(look.own, back))
+    drawn = [each for each in own if each is not None]
+    return Inference(_mean(rgb), _mean(mattes), _mean(drawn) if drawn else None)
+
+
+def _mean(pictures: Sequence[Image]) -> Image:
+    return np.asarray(np.mean(pictures, axis=0, dtype=np.float32))
 
 
 def _resampled(picture: Image, matrix: NDArray[np.float64]) -> Image:
@@ -257,37 +367,149 @@ def _resampled(picture: Image, matrix: NDArray[np.float64]) -> Image:
     return np.clip(warped, 0.0, 1.0)
 
 
+def _front(seen: _Seen, knobs: MatteKnobs) -> Image | None:
+    """Return the chance that something is in front of the face; None where it may not count."""
+    if knobs.mask_occlusion == 0.0:
+        return None
+    return occluder.look(seen.crop.pixels, seen.crop.landmarks)
+
+
+def _hull(seen: _Seen) -> Image:
+    return matte.hull_mask(seen.crop.landmarks, matte.working_size(seen.crop))
+
+
 def _matte(
-    seen: _Seen, inference: Inference, knobs: MatteKnobs, roto: Roto | None
-) -> tuple[Image, Matte]:
-    """Return the matte in the canonical square and over the plate's window."""
-    held_out = matte.occlusion(seen.crop, inference, knobs.mask_occlusion)
-    canonical = matte.canonical_matte(seen.crop, inference, held_out, knobs)
-    pixels = align.to_plate(canonical, seen.crop.matrix, seen.window, outside=0.0)
-    laid = Matte(_clean(pixels), seen.window)
-    return canonical, matte.with_roto(laid, roto, knobs)
+    seen: _Seen, inference: Inference, hull: Image, front: Image | None, knobs: MatteKnobs
+) -> Image:
+    """Return the matte in the canonical square."""
+    return matte.canonical_matte(seen.crop, inference, hull, _held_out(front, knobs), knobs)
 
 
-def _patch(seen: _Seen, change: Image, strength: float, knobs: Knobs) -> Patch:
+def _weights(inference: Inference, hull: Image, front: Image | None, knobs: MatteKnobs) -> Image:
+    """Return where light and colour are measured: the face, whatever part of it is replaced."""
+    return matte.face_weights(inference, hull, _held_out(front, knobs))
+
+
+def _held_out(front: Image | None, knobs: MatteKnobs) -> Image | None:
+    return None if front is None else occluder.held_out(front, knobs.mask_occlusion)
+
+
+def _box(canonical: Image, seen: _Seen, roto: Roto | None, knobs: MatteKnobs) -> Window:
+    """Return the window of all pixels that a matte may reach, on a grid: it seldom moves."""
+    boxes = []
+    if canonical.any():
+        size = canonical.shape[0]
+        rows = np.flatnonzero(canonical.any(axis=1))
+        columns = np.flatnonzero(canonical.any(axis=0))
+        low = ((columns[0] - 1) / size, (rows[0] - 1) / size)
+        high = ((columns[-1] + 2) / size, (rows[-1] + 2) / size)
+        boxes.append(align.covered(seen.crop.matrix, low, high).grown(1))
+    if roto is not None and matte.roto_adds(knobs):
+        boxes.append(roto.window)
+    box = seen.window
+    if boxes:
+        box = Window(
+            min(each.x0 for each in boxes) // _GRID * _GRID,
+            min(each.y0 for each in boxes) // _GRID * _GRID,
+            -(-max(each.x1 for each in boxes) // _GRID) * _GRID,
+            -(-max(each.y1 for each in boxes) // _GRID) * _GRID,
+        ).intersection(seen.window)
+    return seen.window if box.empty else box
+
+
+def _laid_matte(
+    canonical: Image, seen: _Seen, box: Window, roto: Roto | None, knobs: MatteKnobs
+) -> Matte:
+    pixels = align.to_plate(canonical, seen.crop.matrix, box, outside=0.0)
+    return matte.with_roto(Matte(_clean(pixels), box), roto, knobs)
+
+
+def _grainy(knobs: Knobs) -> bool:
+    return knobs.blend.grain_match > 0.0 and knobs.identity.identity_strength > 0.0
+
+
+def _grain(seen: _Seen, hull: Image) -> blend.Grain:
+    """Measure the plate's grain on the face."""
+    scale = 1.0 / float(np.hypot(*seen.crop.matrix[:, 1])) / seen.crop.pixels.shape[0]
+    inside = align.to_plate(hull, seen.crop.matrix, seen.window, outside=0.0)
+    return blend.grain_of(seen.shown, inside, scale)
+
+
+def _change(
+    seen: _Seen,
+    inference: Inference,
+    weights: Image,
+    around: Sequence[tuple[int, blend.Colours]],
+    grain: blend.Grain | None,
+    frame: int,
+    knobs: Knobs,
+) -> Image:
+    """Return the new face as what it changes of the plate's crop, packed for the way there."""
+    strength = knobs.identity.identity_strength
+    own = blend.colours(seen.crop, inference, weights, knobs.blend)
+    steady = blend.calmed(around) or own
+    change = blend.match(seen.crop, inference, weights, strength, knobs.blend, steady, grain, frame)
+    another = blend.changed(inference, seen.crop, strength)
+    return blend.packed(change, seen.crop.pixels, another)
+
+
+def _patch(
+    plate: Plate,
+    seen: _Seen,
+    change: Image,
+    box: Window,
+    grain: blend.Grain | None,
+    frame: int,
+    knobs: Knobs,
+) -> Patch:
     """Bring the canonical change to the plate's resolution and to scene-linear light."""
-    laid, low = (
-        align.to_plate(pixels, seen.crop.matrix, seen.window)
-        for pixels in (change, seen.crop.pixels)
-    )
-    face = blend.lay_in(seen.working, laid, low, strength, knobs.blend)
-    # As a difference, so that a face that changes nothing changes no bit.
-    light = colour.decode(face, seen.stops) - colour.decode(seen.working, seen.stops)
-    return Patch(seen.linear + light, seen.window)
+    lay = align.laying(change, seen.crop.matrix)
+    laid_grain = None
+    if grain is not None:
+        working = _working(plate, box, seen.space, seen.stops)
+        shown = align.to_plate(_by_four(seen.crop.pixels), seen.crop.matrix, box)[..., :3]
+        laid_grain = blend.plate_grain(working, shown, lay(box), grain, frame, knobs.blend)
+    light = np.empty((box.height, box.width, 3), np.float32)
+    for top in range(box.y0, box.y1, _STRIP):
+        strip = Window(box.x0, top, box.x1, min(top + _STRIP, box.y1))
+        rows = strip.slices(box)
+        working = _working(plate, strip, seen.space, seen.stops)
+        step = blend.lay_in(working, lay(strip), None if laid_grain is None else laid_grain[rows])
+        made = colour.decode(working + step, seen.stops)
+        made -= _linear(plate, strip, seen.space)
+        # What changes nothing changes no bit.
+        np.multiply(made, step != 0.0, out=light[rows])
+    return Patch(light, box)
 
 
-def _finish(plate: Plate, seen: _Seen, pixels: Image, touched: NDArray[np.bool_]) -> Plate:
-    """Put finished linear pixels back into the plate's own space, premultiplied as it was."""
-    picture = _finite(plate.picture(seen.window))
-    change = colour.from_linear(pixels, seen.space) - colour.from_linear(seen.linear, seen.space)
-    opacity = plate.opacity(seen.window)
-    if opacity is not None:
-        change = change * opacity[..., None]
-    return plate.with_picture(picture + change, seen.window, touched)
+def _finish(
+    plate: Plate, seen: _Seen, patch: Patch, drawn: Matte, knobs: Knobs
+) -> tuple[Plate, Window | None]:
+    """Lay the face in, in the plate's own space, premultiplied as it was."""
+    change, touched = blend.composite(patch.change, drawn.pixels, knobs.blend)
+    window = matte.window_of(drawn) if touched.any() else _NOWHERE
+    if window.empty:
+        return plate, None
+    inside = window.slices(drawn.window)
+    change, touched = change[inside], touched[inside]
+    step = _in_plate_space(plate, window, change, seen.space)
+    return plate.with_change(step, window, touched), window
+
+
+def _in_plate_space(plate: Plate, window: Window, change: Image, space: str) -> Image:
+    """Carry a change of linear light to the plate's own space, premultiplied as the plate is."""
+    if space != colour.LINEAR:
+        linear = _linear(plate, window, space)
+        change = colour.from_linear(linear + change, space) - colour.from_linear(linear, space)
+    opacity = plate.opacity(window)
+    return change if opacity is None else change * opacity[..., None]
+
+
+def _layers(plate: Plate, seen: _Seen, patch: Patch, drawn: Matte) -> Mapping[str, Image]:
+    picture = colour.finite(plate.picture(patch.window))
+    face = picture + _in_plate_space(plate, patch.window, patch.change, seen.space)
+    crop = seen.crop
+    return layers(plate, patch.window, crop.matrix, crop.landmarks, face, drawn.pixels)
 
 
 def _view(
@@ -296,21 +518,22 @@ def _view(
     seen: _Seen,
     face: Face,
     inference: Inference,
-    laid: Matte,
+    drawn: Matte,
     patch: Patch,
     knobs: Knobs,
 ) -> Plate:
     """Return what the view knob asks for, as a plate of the same windows."""
-    view = knobs.view.view
+    view, box = knobs.view.view, patch.window
     if view == "result":
         return finished
     if view == "difference":
-        change = finished.picture(seen.window) - plate.picture(seen.window)
-        return _shown(_black(plate), _finite(np.abs(change)), seen.window)
+        change = finished.picture(box) - plate.picture(box)
+        return _shown(_black(plate), colour.finite(np.abs(change)), box)
     if view == "matte":
-        return _shown(_black(plate), np.repeat(laid.pixels[..., None], 3, axis=2), seen.window)
+        return _shown(_black(plate), np.repeat(drawn.pixels[..., None], 3, axis=2), box)
     if view == "patch":
-        return _shown(_black(plate), colour.from_linear(patch.pixels, seen.space), seen.window)
+        linear = _linear(plate, box, seen.space) + patch.change
+        return _shown(_black(plate), colour.from_linear(linear, seen.space), box)
     if view == "canonical":
         picture = colour.decode(inference.rgb, seen.stops)
         whole = align.to_plate(picture, seen.crop.matrix, seen.window, outside=0.0)
@@ -322,14 +545,30 @@ def _with_landmarks(plate: Plate, face: Face, seen: _Seen) -> Plate:
     """Draw the landmarks as green discs, one percent of the face wide, at the face's level."""
     square = 1.0 / float(np.hypot(*seen.crop.matrix[:, 1]))
     radius = max(0.006 * square, 1.0)
-    drawn = np.zeros(seen.linear.shape[:2], np.float32)
+    drawn = np.zeros(seen.shown.shape[:2], np.float32)
     for x, y in face.landmarks - (seen.window.x0 + 0.5, seen.window.y0 + 0.5):
         centre = (round(16 * float(x)), round(16 * float(y)))
         cv2.circle(drawn, centre, round(16 * radius), 1.0, -1, cv2.LINE_8, 4)
     level = colour.EXPOSURE_TARGET * 4.0 * 2.0**-seen.stops
     green = colour.from_linear(np.full((1, 1, 3), (0, level, 0), np.float32), seen.space)
-    pixels = np.broadcast_to(green, seen.linear.shape)
+    pixels = np.broadcast_to(green, seen.shown.shape)
     return plate.with_picture(np.asarray(pixels, np.float32), seen.window, drawn > 0.5)
+
+
+def _working(plate: Plate, window: Window, space: str, stops: float) -> Image:
+    """Return a window of the plate in the working encoding, finite."""
+    channels = [plate.channels[name] for name in plate.rgb]
+    halves = all(pixels.dtype == np.float16 for pixels in channels)
+    if halves and plate.alpha is None and space == colour.LINEAR:
+        inside = window.slices(plate.window)
+        planes = [colour.encode_half(pixels[inside], stops) for pixels in channels]
+        return np.asarray(cv2.merge(planes), np.float32)
+    return colour.encode(_linear(plate, window, space), stops)
+
+
+def _linear(plate: Plate, window: Window, space: str) -> Image:
+    """Return a window of the plate in linear Rec.709, not premultiplied, finite."""
+    return colour.finite(colour.to_linear(_straight(plate, window), space))
 
 
 def _straight(plate: Plate, window: Window) -> Image:
@@ -340,22 +579,22 @@ def _straight(plate: Plate, window: Window) -> Image:
     return np.asarray(picture / np.where(opacity > 0.0, opacity, 1.0)[..., None], np.float32)
 
 
-def _finite(pixels: Image) -> Image:
-    """Replace what is not a number by black and infinities by a half's limit; a copy if needed."""
-    if np.isfinite(pixels).all():
-        return pixels
-    return np.nan_to_num(pixels, nan=0.0, posinf=65504.0, neginf=-65504.0)
+def _by_four(pixels: Image) -> Image:
+    """Return three channels as four, which are warped in a third of the time."""
+    return np.asarray(cv2.cvtColor(pixels, cv2.COLOR_BGR2BGRA), np.float32)
 
 
 def _clean(pixels: Image) -> Image:
     """Clip a resampled matte to 0..1; what is below a code of 12 bits is nothing."""
-    return np.where(pixels < 1.0 / 4096.0, 0.0, np.minimum(pixels, 1.0)).astype(np.float32)
+    held = np.clip(pixels, 0.0, 1.0)
+    held *= held >= np.float32(1.0 / 4096.0)
+    return held
 
 
 def _black(plate: Plate) -> Plate:
-    everywhere = np.ones((plate.data_window.height, plate.data_window.width), bool)
+    everywhere = np.ones((plate.window.height, plate.window.width), bool)
     return plate.with_picture(
-        np.zeros((*everywhere.shape, 3), np.float32), plate.data_window, everywhere
+        np.zeros((*everywhere.shape, 3), np.float32), plate.window, everywhere
     )
 
 
@@ -363,17 +602,34 @@ def _shown(plate: Plate, pixels: Image, window: Window) -> Plate:
     return plate.with_picture(pixels, window, np.ones(pixels.shape[:2], bool))
 
 
-class _Timer:
-    """Measures stages by name, and asks between them whether to go on."""
+def _seen_key(source: str, face: Face, network: Network, knobs: Knobs, stops: float) -> str:
+    points = hashlib.sha256(np.ascontiguousarray(face.landmarks).tobytes()).hexdigest()
+    return stage_key(f"{source} {points} {network.size} {stops!r}", knobs.colour)
 
-    def __init__(self, cancel: Callable[[], bool]) -> None:
+
+def _digest(around: Sequence[tuple[int, blend.Colours]]) -> str:
+    return hashlib.sha256(repr(around).encode()).hexdigest() if around else ""
+
+
+class _Way:
+    """Runs stages: asks before each whether to go on, looks it up, and measures it by name."""
+
+    def __init__(self, cancel: Callable[[], bool], cache: StageCache | None) -> None:
         self.milliseconds: dict[str, float] = {}
         self._cancel = cancel
+        self._cache = cache
+
+    def __call__(self, stage: str, key: str, make: Callable[[], Made]) -> Made:
+        with self.timed(stage):
+            if self._cache is None or not key:
+                return make()
+            return self._cache.get(f"{stage} {key}", make)
 
     @contextmanager
-    def __call__(self, stage: str) -> Iterator[None]:
+    def timed(self, stage: str) -> Iterator[None]:
         if self._cancel():
             raise Cancelled("cancelled before this frame was finished")
         start = time.perf_counter()
         yield
-        self.milliseconds[stage] = 1000.0 * (time.perf_counter() - start)
+        took = 1000.0 * (time.perf_counter() - start)
+        self.milliseconds[stage] = self.milliseconds.get(stage, 0.0) + took

@@ -2,18 +2,23 @@
 
 from __future__ import annotations
 
+import math
 from collections.abc import Mapping
 from dataclasses import dataclass, field, replace
 from pathlib import Path
 from types import MappingProxyType
 from typing import Any, Literal
 
+import cv2
 import numpy as np
 from numpy.typing import NDArray
 
 from semblance.errors import PlateError
 
 __all__ = ["Plate", "Window"]
+
+_STRIP = 64
+"""Rows that are worked on at a time, so that they stay in the processor's cache."""
 
 
 @dataclass(frozen=True, order=True)
@@ -57,6 +62,10 @@ class Window:
             min(self.y1, other.y1),
         )
 
+    def contains(self, other: Window) -> bool:
+        """Return whether every pixel of the other window is inside this one."""
+        return other.empty or self.intersection(other) == other
+
     def grown(self, pixels: int) -> Window:
         """Return the window with `pixels` more on every side."""
         return Window(self.x0 - pixels, self.y0 - pixels, self.x1 + pixels, self.y1 + pixels)
@@ -71,14 +80,14 @@ class Window:
 
 @dataclass(frozen=True)
 class Plate:
-    """One frame.
+    """One frame, or a region of it.
 
     Parameters
     ----------
     channels : mapping of str to (h, w) array
-        Every channel of the part that holds the plate, in file order, over the data window, in the
-        file's own type: float16, float32 or uint32. Nothing on the way converts a channel that it
-        does not change.
+        Every channel of the part that holds the plate, in file order, over `window`, in the file's
+        own type: float16, float32 or uint32. Nothing on the way converts a channel that it does not
+        change.
     data_window, display_window : Window
         As in the file: y down, upper bounds exclusive.
     rgb : (str, str, str)
@@ -93,6 +102,15 @@ class Plate:
         The file's compression in OpenImageIO's terms (``zip``, ``dwab:45``, ``none`` …).
     layout : {"scanline", "tiled"}
         How the file stores its pixels; with `tile` the tile's width and height.
+    path : Path or None
+        The file that the plate was read from.
+    region : Window or None
+        The pixels that `channels` hold, inside the data window; None where they hold all of it.
+    part : int
+        Which part of the file the plate is.
+    stamp : (int, int) or None
+        Size in bytes and time of the last change in nanoseconds of the file that was read, by which
+        a writer knows whether it is still the same.
     """
 
     channels: Mapping[str, NDArray[Any]]
@@ -106,15 +124,21 @@ class Plate:
     layout: Literal["scanline", "tiled"] = "scanline"
     tile: tuple[int, int] = (0, 0)
     path: Path | None = None
+    region: Window | None = None
+    part: int = 0
+    stamp: tuple[int, int] | None = None
 
     def __post_init__(self) -> None:
-        """Check that the channels agree with the data window and hold the picture."""
-        shape = (self.data_window.height, self.data_window.width)
+        """Check that the channels agree with what is held and hold the picture."""
+        if self.region is not None and not self.data_window.contains(self.region):
+            raise ValueError(f"the region {self.region} is not inside {self.data_window}")
+        shape = (self.window.height, self.window.width)
+        which = "data window" if self.region is None else "region"
         for name, pixels in self.channels.items():
             if pixels.shape != shape:
                 raise PlateError(
                     f"channel {name!r} holds {pixels.shape[1]} × {pixels.shape[0]} pixels, "
-                    f"the data window {shape[1]} × {shape[0]}",
+                    f"the {which} {shape[1]} × {shape[0]}",
                     "Write the frame again from its source.",
                 )
         missing = [name for name in self.rgb if name not in self.channels]
@@ -124,25 +148,60 @@ class Plate:
                 "Give a plate with R, G and B channels.",
             )
 
+    @property
+    def window(self) -> Window:
+        """The pixels that are held: the region, or the whole data window."""
+        return self.data_window if self.region is None else self.region
+
+    def cut(self, window: Window) -> Plate:
+        """Return the plate with the pixels of a window alone, which share this one's memory.
+
+        Raises
+        ------
+        ValueError
+            If some of the window's pixels are not held.
+        """
+        if window.empty:
+            window = Window(self.window.x0, self.window.y0, self.window.x0, self.window.y0)
+        rows, columns = self._slices(window)
+        cut = {name: pixels[rows, columns] for name, pixels in self.channels.items()}
+        return replace(self, channels=cut, region=window)
+
     def picture(self, window: Window | None = None) -> NDArray[np.float32]:
-        """Return the RGB pixels of a window of the data window.
+        """Return the RGB pixels of a window, by default of all that is held.
 
         Returns
         -------
         (h, w, 3) float32 array
             A copy, in the plate's own colour space, premultiplied if the plate is.
+
+        Raises
+        ------
+        ValueError
+            If some of the window's pixels are not held.
         """
-        rows, columns = (window or self.data_window).slices(self.data_window)
-        return np.stack(
-            [np.asarray(self.channels[name][rows, columns], np.float32) for name in self.rgb], -1
-        )
+        window = self.window if window is None else window
+        rows, columns = self._slices(window)
+        if window.empty:
+            return np.zeros((window.height, window.width, 3), np.float32)
+        planes = [_converted(self.channels[name][rows, columns], np.float32) for name in self.rgb]
+        return np.asarray(cv2.merge(planes), np.float32)
 
     def opacity(self, window: Window | None = None) -> NDArray[np.float32] | None:
-        """Return alpha over a window as (h, w) float32, or None where the plate has none."""
+        """Return alpha over a window as (h, w) float32, or None where the plate has none.
+
+        Raises
+        ------
+        ValueError
+            If some of the window's pixels are not held.
+        """
+        window = self.window if window is None else window
+        rows, columns = self._slices(window)
         if self.alpha is None:
             return None
-        rows, columns = (window or self.data_window).slices(self.data_window)
-        return np.asarray(self.channels[self.alpha][rows, columns], np.float32)
+        if window.empty:
+            return np.zeros((window.height, window.width), np.float32)
+        return _converted(self.channels[self.alpha][rows, columns], np.float32)
 
     def with_picture(
         self, pixels: NDArray[np.float32], window: Window, where: NDArray[np.bool_]
@@ -155,24 +214,87 @@ class Plate:
             The new picture of `window`; values past a half's range are held at its limit, because
             an infinite pixel would spread through every filter that follows.
         window : Window
-            Inside the data window.
+            Inside what is held.
         where : (h, w) bool array
             Which pixels take the new value. All others keep the file's own bits.
 
         Returns
         -------
         Plate
-            Shares every untouched channel with this one.
+            Shares every untouched channel with this one, and holds the same window.
+
+        Raises
+        ------
+        ValueError
+            If some of the window's pixels are not held.
         """
-        rows, columns = window.slices(self.data_window)
+        rows, columns = self._slices(window)
+        if window.empty:
+            return self
         channels = dict(self.channels)
-        for index, name in enumerate(self.rgb):
-            old = channels[name]
-            new = old.copy()
-            values = pixels[..., index]
-            if np.issubdtype(old.dtype, np.floating):
-                limit = np.finfo(old.dtype).max
-                values = np.clip(values, -limit, limit)
-            new[rows, columns] = np.where(where, values.astype(old.dtype), old[rows, columns])
+        planes = cv2.split(np.ascontiguousarray(pixels, np.float32))
+        for name, values in zip(self.rgb, planes, strict=True):
+            new = channels[name].copy()
+            limit = np.finfo(new.dtype).max
+            np.clip(values, -limit, limit, out=values)
+            np.copyto(new[rows, columns], _converted(values, new.dtype), where=where)
             channels[name] = new
         return replace(self, channels=channels)
+
+    def with_change(
+        self, change: NDArray[np.float32], window: Window, where: NDArray[np.bool_]
+    ) -> Plate:
+        """Return the plate with a change added to some RGB pixels of a window.
+
+        The sum is rounded once, to the channel's own type. What is not a number in the plate counts
+        as 0 and an infinity as a half's limit, where they are changed.
+
+        Parameters
+        ----------
+        change : (h, w, 3) float32 array
+            In the plate's own colour space, premultiplied as the plate is.
+        window, where
+            As `with_picture` takes them.
+        """
+        rows, columns = self._slices(window)
+        if window.empty:
+            return self
+        channels = dict(self.channels)
+        for name in self.rgb:
+            channels[name] = channels[name].copy()
+        for start in range(0, window.height, _STRIP):
+            strip = slice(start, start + _STRIP)
+            planes = cv2.split(np.ascontiguousarray(change[strip], np.float32))
+            for name, plane in zip(self.rgb, planes, strict=True):
+                there = channels[name][rows, columns][strip]
+                values = _finite(_converted(there, np.float32))
+                values = np.add(values, plane, out=plane)
+                limit = float(np.finfo(there.dtype).max)
+                np.clip(values, -limit, limit, out=values)
+                np.copyto(there, _converted(values, there.dtype), where=where[strip])
+        return replace(self, channels=channels)
+
+    def _slices(self, window: Window) -> tuple[slice, slice]:
+        """Return where a window lies in the channels, or refuse one that is not held."""
+        if not self.window.contains(window):
+            raise ValueError(f"the plate holds {self.window}, asked for {window}")
+        return (slice(0), slice(0)) if window.empty else window.slices(self.window)
+
+
+def _finite(pixels: NDArray[np.float32]) -> NDArray[np.float32]:
+    if math.isfinite(float(pixels.max()) - float(pixels.min())):
+        return pixels
+    return np.nan_to_num(pixels, nan=0.0, posinf=65504.0, neginf=-65504.0)
+
+
+def _converted(pixels: NDArray[Any], dtype: Any) -> NDArray[Any]:
+    """Return pixels in another float type, rounded to nearest even.
+
+    OpenCV uses the processor's own conversion of halves, NumPy does not: it takes ten times as
+    long. The difference to 0 keeps the sign of a 0, which the sum with 0 does not.
+    """
+    if pixels.dtype == dtype:
+        return pixels
+    nothing: Any = 0.0  # which the stubs of OpenCV know as an array alone
+    depth = cv2.CV_16F if np.dtype(dtype) == np.float16 else cv2.CV_32F
+    return np.asarray(cv2.subtract(pixels, nothing, dtype=depth))

@@ -1,21 +1,24 @@
 """A frame range: read ahead, render in order, write behind, lose nothing.
 
-Reading, computing and writing overlap, one frame each. A frame that fails is reported and the rest
-go on; a frame that is there under its final name is whole.
+Reading, computing and writing overlap, one frame each. Of a plate only the rows around the face are
+read, and only they are encoded again. A frame that fails is reported and the rest go on; a frame
+that is there under its final name is whole.
 """
 
 from __future__ import annotations
 
 import sys
 import time
-from collections.abc import Callable, Iterator, Mapping
+from collections.abc import Callable, Mapping
 from concurrent.futures import Future, ThreadPoolExecutor
 from dataclasses import asdict, dataclass, field, replace
-from typing import Any, Protocol
+from itertools import pairwise
+from typing import Any, Literal, Protocol
 
 import numpy as np
 
-from semblance import pipeline, provenance
+from semblance import blend, pipeline, provenance
+from semblance.cache import StageCache
 from semblance.errors import Cancelled, PlateError, SemblanceError, TrackError, frame_context
 from semblance.exr import (
     Sequence,
@@ -26,12 +29,17 @@ from semblance.exr import (
     read_roto,
     write_plate,
 )
-from semblance.face import Roto, Track
+from semblance.face import Face, Roto, Track
 from semblance.knobs import Knobs
 from semblance.plate import Plate, Window
 from semblance.track.smooth import smooth
 
 __all__ = ["FrameReport", "Likeness", "ShotSummary", "apply"]
+
+_REACH = 2
+"""Frames to either side that a colour match looks at."""
+
+_NOWHERE = Window(0, 0, 0, 0)
 
 
 class Likeness(pipeline.Network, Protocol):
@@ -53,6 +61,8 @@ class FrameReport:
         The result's file.
     found : bool
         Whether a face was there; without one the plate was passed through.
+    way : {"splice", "rewrite", ""}
+        Whether the file's untouched chunks were copied as they were, or all of it was encoded.
     milliseconds : mapping of str to float
         By stage; empty for a frame that failed.
     note : str
@@ -64,6 +74,7 @@ class FrameReport:
     frame: int
     path: str
     found: bool = False
+    way: Literal["splice", "rewrite", ""] = ""
     milliseconds: Mapping[str, float] = field(default_factory=dict)
     note: str = ""
     error: str = ""
@@ -77,6 +88,8 @@ class ShotSummary:
     ----------
     frames, found : int
         Frames asked for, and those with a face.
+    spliced : int
+        Frames whose untouched chunks are those of the plate's file, byte for byte.
     passed : tuple of int
         Frames without a face, passed through unchanged.
     failed : mapping of int to str
@@ -95,6 +108,7 @@ class ShotSummary:
 
     frames: int
     found: int
+    spliced: int
     passed: tuple[int, ...]
     failed: Mapping[int, str]
     milliseconds: Mapping[str, tuple[float, float]]
@@ -126,6 +140,9 @@ def apply(
     part: str | int | None = None,
     marks: Callable[[int, Knobs, Plate], Mapping[str, Any]] = lambda frame, knobs, plate: {},
     slate: str = "",
+    with_layers: bool = False,
+    exact: bool = True,
+    cache_mb: float = 512.0,
     report: Callable[[FrameReport], None] = lambda frame: None,
     cancel: Callable[[], bool] = lambda: False,
 ) -> ShotSummary:
@@ -151,6 +168,13 @@ def apply(
         Gives the attributes that a frame's result carries besides its plate's own.
     slate : str
         Burnt into every frame where not empty: why this render may not be used.
+    with_layers : bool
+        Whether frames also hold what native nodes need to blend again (`layers.layers`).
+    exact : bool
+        What becomes of a lossy plate's changed rows: as `exr.write_plate` takes it.
+    cache_mb : float
+        Memory for what a frame shares with its neighbours, in MiB: a colour match looks at two
+        frames to either side.
     report : callable
         Hears of each frame in order.
     cancel : callable
@@ -175,25 +199,73 @@ def apply(
     first = knobs(frames[0]) if frames else Knobs()
     smoothed = smooth(track, first.track.smoothing)
     stops = pipeline.shot_stops(plates, track, first.colour, part)
+    there = frozenset(plates.frames())
+    cache = StageCache(cache_mb)
+    seen: dict[int, blend.Colours | None] = {}
 
-    def read(frame: int) -> tuple[Plate, Roto | None, float]:
+    def read(frame: int) -> tuple[Plate, float]:
         begun = time.perf_counter()
+        face = smoothed.faces.get(frame)
+        whole = bool(slate) or with_layers or knobs(frame).view.view != "result"
+        region = None if whole else _region(face, track.pixel_aspect)
         with frame_context(frame, plates.path(frame)):
-            plate = read_plate(plates.path(frame), part)
+            plate = read_plate(plates.path(frame), part, region)
             _check_track(track, plate.display_window)
-        matte = None
-        if roto is not None:
-            with frame_context(frame, roto.path(frame)):
-                matte = read_roto(roto.path(frame))
-        return plate, matte, 1000.0 * (time.perf_counter() - begun)
+        return plate, 1000.0 * (time.perf_counter() - begun)
 
-    def write(frame: int, plate: Plate, attributes: Mapping[str, Any]) -> tuple[Written, float]:
+    def draw(frame: int) -> Roto | None:
+        if roto is None:
+            return None
+        with frame_context(frame, roto.path(frame)):
+            return read_roto(roto.path(frame))
+
+    def write(
+        frame: int, result: pipeline.Result, attributes: Mapping[str, Any]
+    ) -> tuple[Written, float]:
         begun = time.perf_counter()
+        changed = result.statistics.window or _NOWHERE
+        if slate or knobs(frame).view.view != "result":
+            changed = result.plate.window
         with frame_context(frame, output.path(frame)):
-            written = write_plate(plate, output.path(frame), attributes)
+            written = write_plate(
+                result.plate,
+                output.path(frame),
+                attributes,
+                result.layers,
+                changed=changed,
+                exact=exact,
+            )
         return written, 1000.0 * (time.perf_counter() - begun)
 
-    def render(frame: int, plate: Plate, matte: Roto | None) -> pipeline.Result:
+    def around(frame: int, ahead: _Ahead) -> list[tuple[int, blend.Colours]]:
+        """Give the colours of a frame and its neighbours, whoever is in work."""
+        if frame not in smoothed.faces or knobs(frame).blend.colour_match == "none":
+            return []
+        for other in range(frame - _REACH, frame + _REACH + 1):
+            if other in seen or other not in there or other not in smoothed.faces:
+                continue
+            try:
+                plate, _ = ahead.wait(other)
+            except SemblanceError:  # its own turn will say what is wrong with it
+                seen[other] = None
+                continue
+            seen[other] = pipeline.colours(
+                plate,
+                smoothed.faces[other],
+                likeness,
+                knobs(other),
+                stops=stops,
+                cache=cache,
+                source=_source(plate),
+                cancel=cancel,
+            )
+        near = range(-_REACH, _REACH + 1)
+        return [(by, found) for by in near if (found := seen.get(frame + by)) is not None]
+
+    def render(frame: int, ahead: _Ahead) -> tuple[pipeline.Result, Plate, float]:
+        plate, reading = ahead.wait(frame)
+        matte = draw(frame)
+        neighbours = around(frame, ahead)
         with frame_context(frame, plates.path(frame)):
             result = pipeline.render(
                 plate,
@@ -201,12 +273,17 @@ def apply(
                 likeness,
                 knobs(frame),
                 stops=stops,
+                frame=frame,
                 roto=matte,
+                around=neighbours,
+                with_layers=with_layers,
+                cache=cache if neighbours else None,
+                source=_source(plate),
                 cancel=cancel,
             )
         if slate and result.statistics.found:
-            return replace(result, plate=provenance.burn_in(result.plate, slate))
-        return result
+            result = replace(result, plate=provenance.burn_in(result.plate, slate))
+        return result, plate, reading
 
     reports: list[FrameReport] = []
 
@@ -223,7 +300,7 @@ def apply(
             return
         times = {"read": reading, **statistics.milliseconds, "write": took}
         path = str(output.path(frame))
-        done(FrameReport(frame, path, statistics.found, times, written.note))
+        done(FrameReport(frame, path, statistics.found, written.way, times, written.note))
 
     def fail(frame: int, error: SemblanceError) -> None:
         done(FrameReport(frame, str(output.path(frame)), error=str(error)))
@@ -233,12 +310,12 @@ def apply(
         report(frame)
 
     with ThreadPoolExecutor(1) as reader, ThreadPoolExecutor(1) as writer:
+        ahead = _Ahead(reader, read, frames)
         pending: tuple[int, pipeline.Statistics, float, Future[tuple[Written, float]]] | None = None
         try:
-            for frame, loading in _ahead(reader, read, frames):
+            for frame in frames:
                 try:
-                    plate, matte, reading = loading.result()
-                    result = render(frame, plate, matte)
+                    result, plate, reading = render(frame, ahead)
                 except Cancelled:
                     raise
                 except SemblanceError as error:
@@ -247,8 +324,10 @@ def apply(
                         pending = None
                     fail(frame, error)
                     continue
+                finally:
+                    ahead.drop(frame)
                 attributes = marks(frame, knobs(frame), plate) if result.statistics.found else {}
-                writing = writer.submit(write, frame, result.plate, attributes)
+                writing = writer.submit(write, frame, result, attributes)
                 if pending is not None:
                     finish(*pending)
                 pending = (frame, result.statistics, reading, writing)
@@ -256,6 +335,15 @@ def apply(
             if pending is not None:
                 finish(*pending)
     return _summary(reports, likeness.provider, time.perf_counter() - start)
+
+
+def _region(face: Face | None, pixel_aspect: float) -> Window:
+    """Return the part of a plate that has to be read."""
+    return _NOWHERE if face is None else pipeline.region(face, pixel_aspect)
+
+
+def _source(plate: Plate) -> str:
+    return "" if plate.path is None else f"{plate.path} {plate.stamp} {plate.part} {plate.window}"
 
 
 def _check_first(plates: Sequence, frames: tuple[int, ...], track: Track) -> None:
@@ -279,17 +367,36 @@ def _check_track(track: Track, window: Window) -> None:
         )
 
 
-def _ahead(
-    reader: ThreadPoolExecutor,
-    read: Callable[[int], tuple[Plate, Roto | None, float]],
-    frames: tuple[int, ...],
-) -> Iterator[tuple[int, Future[tuple[Plate, Roto | None, float]]]]:
-    """Yield frames in order, each with its reading under way and the next one's begun."""
-    following: Future[tuple[Plate, Roto | None, float]] | None = None
-    for index, frame in enumerate(frames):
-        loading = following or reader.submit(read, frame)
-        following = reader.submit(read, frames[index + 1]) if index + 1 < len(frames) else None
-        yield frame, loading
+class _Ahead:
+    """Reads frames in a thread of their own, each before it is waited for."""
+
+    def __init__(
+        self,
+        reader: ThreadPoolExecutor,
+        read: Callable[[int], tuple[Plate, float]],
+        frames: tuple[int, ...],
+    ) -> None:
+        self._reader, self._read = reader, read
+        self._following = dict(pairwise(frames))
+        self._loading: dict[int, Future[tuple[Plate, float]]] = {}
+
+    def wait(self, frame: int) -> tuple[Plate, float]:
+        """Return a frame's plate and the milliseconds that it took to read."""
+        loading = self._begin(frame)
+        following = self._following.get(frame)
+        if following is not None:
+            self._begin(following)
+        return loading.result()
+
+    def drop(self, frame: int) -> None:
+        """Forget a frame that is done, and what lies before its neighbourhood."""
+        for other in [other for other in self._loading if other == frame or other < frame - _REACH]:
+            del self._loading[other]
+
+    def _begin(self, frame: int) -> Future[tuple[Plate, float]]:
+        if frame not in self._loading:
+            self._loading[frame] = self._reader.submit(self._read, frame)
+        return self._loading[frame]
 
 
 def _summary(reports: list[FrameReport], provider: str, seconds: float) -> ShotSummary:
@@ -302,6 +409,7 @@ def _summary(reports: list[FrameReport], provider: str, seconds: float) -> ShotS
     return ShotSummary(
         frames=len(reports),
         found=sum(report.found for report in made),
+        spliced=sum(report.way == "splice" for report in made),
         passed=tuple(report.frame for report in made if not report.found),
         failed={report.frame: report.error for report in reports if report.error},
         milliseconds={

@@ -206,6 +206,25 @@ def _given_track(knobs: Knobs, plate: Path) -> Track:
 @TRUST
 @PRODUCTION
 @click.option("--require-release", is_flag=True, help="Refuse to render without a valid release.")
+@click.option(
+    "--layers",
+    is_flag=True,
+    help="Also write patch, mattes and ST maps, to blend again with native nodes (docs/layers.md).",
+)
+@click.option(
+    "--compress-again",
+    is_flag=True,
+    help="Keep files of a lossy plate (DWA, B44) small: its changed rows are compressed again, "
+    "which alters them a little outside the matte too.",
+)
+@click.option(
+    "--cache-mb",
+    type=click.FloatRange(0.0),
+    default=512.0,
+    show_default=True,
+    metavar="MB",
+    help="Memory for what neighbouring frames share, when a colour match is on.",
+)
 @JSON
 def apply(
     plate: str,
@@ -221,6 +240,9 @@ def apply(
     trust: tuple[Path, ...],
     production: str | None,
     require_release: bool,
+    layers: bool,
+    compress_again: bool,
+    cache_mb: float,
     as_json: bool,
     **given: Any,
 ) -> int:
@@ -229,12 +251,13 @@ def apply(
     Knobs given here go before those of the preset. A frame without a face passes through.
     """
     knobs = animate({**(load_preset(preset) if preset else {}), **_given(given)})
-    from semblance import colour, provenance, review, shot
+    from semblance import colour, memory, provenance, review, shot
     from semblance.exr import Sequence as Frames
     from semblance.exr import check_output
     from semblance.exr.sequence import compact
     from semblance.model import Likeness
 
+    memory.keep_freed()
     plates, results = Frames.parse(plate), Frames.parse(output)
     numbers = frames_in_work(plates, frames)
     check_output(plates, results, numbers)
@@ -283,6 +306,9 @@ def apply(
             part=part,
             marks=marks,
             slate=verdict.slate,
+            with_layers=layers,
+            exact=not compress_again,
+            cache_mb=cache_mb,
             report=report,
             cancel=stop,
         )

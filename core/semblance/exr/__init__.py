@@ -1,7 +1,7 @@
 """EXR frames: read, write, and the sequences they form. Every layout and every bit survives.
 
-- `read_plate`, `read_roto`, `read_header`: from a file.
-- `write_plate`: to a file, whole or not at all.
+- `read_plate`, `read_roto`, `read_header`: from a file, or from the part of it that is needed.
+- `write_plate`: to a file, whole or not at all; what did not change is copied as it is compressed.
 - `Sequence`, `check_output`: frames on disk.
 """
 

@@ -23,6 +23,8 @@ from typing import Any, TypeAlias
 import numpy as np
 from numpy.typing import NDArray
 
+from semblance.plate import Window
+
 __all__ = ["Attribute", "Attributes"]
 
 _FORMATS: Mapping[str, str] = MappingProxyType(
@@ -104,6 +106,12 @@ class Attribute:
                 letter = "i" if all(isinstance(item, int) for item in value) else "f"
                 return cls(f"v{len(value)}{letter}", struct.pack(f"<{len(value)}{letter}", *value))
         raise TypeError(f"no OpenEXR attribute type holds {value!r}")
+
+    @classmethod
+    def box(cls, window: Window) -> Attribute:
+        """Return the attribute that holds a window; its upper bounds are inclusive in a file."""
+        box = (window.x0, window.y0, window.x1 - 1, window.y1 - 1)
+        return cls("box2i", struct.pack("<4i", *box))
 
     @property
     def value(self) -> Any:

@@ -1,8 +1,10 @@
 """The OpenEXR container, byte for byte: headers, parts, and where their compressed chunks lie.
 
 - `Channel`, `Part`, `Header`: what a file says about itself.
+- `Block`: neighbouring chunks, and the pixels that they hold.
 - `parse_header`, `header_bytes`: the pair between bytes and attributes.
-- `chunk_tables`, `chunk_length`: where the compressed pixels are. They are never decoded here.
+- `chunk_tables`, `chunk_length`, `chunk_body`: the compressed pixels. They are never decoded here.
+- `chunk_head`: what stands in front of them.
 
 References
 ----------
@@ -29,9 +31,12 @@ from semblance.plate import Window
 __all__ = [
     "COMPRESSIONS",
     "STRUCTURE",
+    "Block",
     "Channel",
     "Header",
     "Part",
+    "chunk_body",
+    "chunk_head",
     "chunk_length",
     "chunk_tables",
     "header_bytes",
@@ -108,6 +113,43 @@ class Channel:
 
 
 @dataclass(frozen=True)
+class Block:
+    """Neighbouring chunks of a flat part of one level, as a rectangle of the part's grid of chunks.
+
+    Parameters
+    ----------
+    window : Window
+        The pixels that the chunks hold.
+    across, down : range
+        Columns and rows of the grid; a part of scanlines has one column.
+    chunk : (int, int)
+        Width and height of a chunk; those at the right and at the bottom may be smaller.
+    columns : int
+        Columns of the part's whole grid.
+    """
+
+    window: Window
+    across: range
+    down: range
+    chunk: tuple[int, int]
+    columns: int
+
+    @property
+    def indices(self) -> tuple[int, ...]:
+        """The chunks' places in the part's table, row by row."""
+        return tuple(row * self.columns + column for row in self.down for column in self.across)
+
+    @property
+    def windows(self) -> tuple[Window, ...]:
+        """The pixels of each chunk, in the order of `indices`."""
+        return tuple(
+            self.window.intersection(Window(x, y, x + self.chunk[0], y + self.chunk[1]))
+            for y in range(self.window.y0, self.window.y1, self.chunk[1])
+            for x in range(self.window.x0, self.window.x1, self.chunk[0])
+        )
+
+
+@dataclass(frozen=True)
 class Part:
     """One part of a file: an image with channels and windows of its own.
 
@@ -175,6 +217,42 @@ class Part:
             return -(-height // _ROWS_PER_CHUNK[COMPRESSIONS.index(name)])
         counted = self.attributes.get("chunkCount")
         return counted.value if counted is not None and isinstance(counted.value, int) else None
+
+    @property
+    def chunk(self) -> tuple[int, int]:
+        """Width and height of a chunk of a flat part whose compression is known."""
+        if self.tiled:
+            return self.tile
+        name = self.compression.partition(":")[0]
+        return self.data_window.width, _ROWS_PER_CHUNK[COMPRESSIONS.index(name)]
+
+    @property
+    def pixel_bytes(self) -> int:
+        """Bytes of one pixel in all channels, before compression."""
+        return sum(channel.dtype.itemsize for channel in self.channels)
+
+    def block(self, window: Window) -> Block:
+        """Return the chunks that hold pixels of a window: the smallest rectangle of them.
+
+        It is empty where the window does not meet the data window. The part is flat, has one level
+        and a compression that is known.
+        """
+        data = self.data_window
+        width, height = self.chunk
+        columns = -(-data.width // width)
+        met = window.intersection(data)
+        if met.empty:
+            nothing = Window(data.x0, data.y0, data.x0, data.y0)
+            return Block(nothing, range(0), range(0), (width, height), columns)
+        across = range((met.x0 - data.x0) // width, -(-(met.x1 - data.x0) // width))
+        down = range((met.y0 - data.y0) // height, -(-(met.y1 - data.y0) // height))
+        held = Window(
+            data.x0 + across.start * width,
+            data.y0 + down.start * height,
+            data.x0 + across.stop * width,
+            data.y0 + down.stop * height,
+        )
+        return Block(held.intersection(data), across, down, (width, height), columns)
 
 
 @dataclass(frozen=True)
@@ -249,7 +327,7 @@ def header_bytes(parts: Iterable[Attributes], multipart: bool) -> bytes:
         Whether to write the multi-part form; the other form takes one part.
     """
     parts = tuple(parts)
-    kinds = [part["type"].value for part in parts]
+    kinds = [_kind(part) for part in parts]
     flags = _MULTIPART if multipart else 0
     if not multipart and kinds == ["tiledimage"]:
         flags |= _TILED
@@ -338,6 +416,69 @@ def chunk_length(file: BinaryIO, offset: int, part: Part, multipart: bool) -> in
     return head + sum(lengths[:2])
 
 
+def chunk_body(
+    file: BinaryIO, table: NDArray[np.uint64], part: Part, index: int, multipart: bool
+) -> bytes:
+    """Return the compressed pixels of one chunk of a flat part.
+
+    Parameters
+    ----------
+    file : binary file
+        Seekable.
+    table : (n,) uint64 array
+        As `chunk_tables` gives it for the part.
+    part : Part
+        The part that the chunk belongs to.
+    index : int
+        The chunk's place in the table.
+    multipart : bool
+        Whether a part number stands in front.
+
+    Raises
+    ------
+    PlateError
+        If the file ends inside the chunk, or the chunk is not the one that the table promises.
+    """
+    offset = int(table[index])
+    length = chunk_length(file, offset, part, multipart)
+    head = chunk_head(part, index, 0, multipart)
+    width, height = part.chunk
+    if length - len(head) > width * height * part.pixel_bytes:  # a chunk never grows by compression
+        raise PlateError("the file's chunks are damaged", "Render or copy the frame again.")
+    file.seek(offset)
+    data = file.read(length)
+    if len(data) < length:
+        raise PlateError(
+            f"the file is cut short: it ends after {offset + len(data)} bytes, inside a chunk",
+            "Render or copy the frame again.",
+        )
+    if data[: len(head) - 4] != head[:-4]:
+        raise PlateError("the file's chunks are damaged", "Render or copy the frame again.")
+    return data[len(head) :]
+
+
+def chunk_head(part: Part, index: int, size: int, multipart: bool) -> bytes:
+    """Return what stands in front of a chunk's compressed pixels, in a flat part of one level.
+
+    Parameters
+    ----------
+    part : Part
+        The part that the chunk belongs to.
+    index : int
+        The chunk's place in the part's table.
+    size : int
+        Bytes of its compressed pixels.
+    multipart : bool
+        Whether the part's number stands in front.
+    """
+    number = struct.pack("<i", part.index) if multipart else b""
+    width, height = part.chunk
+    if not part.tiled:
+        return number + struct.pack("<2i", part.data_window.y0 + index * height, size)
+    row, column = divmod(index, -(-part.data_window.width // width))
+    return number + struct.pack("<5i", column, row, 0, 0, size)
+
+
 def _cut_short(header: Header, detail: str = "") -> PlateError:
     """Return the error for a file that ends too soon."""
     found = detail or f"it holds {header.size} bytes and its own table points past them"
@@ -397,6 +538,13 @@ def _attributes(data: bytes, position: int) -> tuple[Attributes, int]:
             raise _ShortError
         attributes[name] = Attribute(kind, data[position : position + length])
         position += length
+
+
+def _kind(part: Attributes) -> str:
+    """Return how a part's pixels are stored; a file of one part need not say it."""
+    if "type" in part:
+        return str(part["type"].value)
+    return "tiledimage" if "tiles" in part else "scanlineimage"
 
 
 def _text(data: bytes, position: int) -> tuple[str, int]:

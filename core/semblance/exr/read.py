@@ -1,36 +1,41 @@
 """Read EXR frames: every channel in its own type, every attribute in its own bytes.
 
-Pixels are decoded by OpenImageIO, channel ranges of one type at a time, because a read of mixed
-types converts them all to float and an id of 32 bits does not survive that. The header is read by
-`semblance.exr.container`.
+Only the chunks that hold what is asked for are read and decoded (see `semblance.exr.codec`).
 
-- `read_plate`: a frame as a `Plate`.
+- `read_plate`: a frame as a `Plate`, or a region of it.
 - `read_roto`: the artist's matte.
 - `read_header`: what a file says about itself, without its pixels.
+- `Source`, `opened`, `pixels`: the same for a writer that needs the plate's file too.
 """
 
 from __future__ import annotations
 
 import os
-import re
 from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
-from functools import cache
-from itertools import groupby
+from dataclasses import dataclass
+from functools import cached_property
+from io import FileIO
 from pathlib import Path
-from types import MappingProxyType
-from typing import Any
+from typing import Any, BinaryIO
 
 import numpy as np
-import OpenImageIO as oiio
 from numpy.typing import NDArray
 
 from semblance.errors import PlateError, frame_context
-from semblance.exr.container import Header, Part, chunk_tables, parse_header
+from semblance.exr.codec import decode
+from semblance.exr.container import (
+    COMPRESSIONS,
+    Header,
+    Part,
+    chunk_body,
+    chunk_tables,
+    parse_header,
+)
 from semblance.face import Roto
-from semblance.plate import Plate
+from semblance.plate import Plate, Window
 
-__all__ = ["read_header", "read_plate", "read_roto"]
+__all__ = ["Source", "opened", "pixels", "read_header", "read_plate", "read_roto", "reading"]
 
 PICTURE_LAYERS = ("rgba", "beauty", "main", "combined")
 """Layers that are the picture where several hold R, G and B; the first one that is there."""
@@ -38,15 +43,56 @@ PICTURE_LAYERS = ("rgba", "beauty", "main", "combined")
 _ROTO_CHANNELS = ("A", "Y", "R")
 """Channels that are a matte where a file holds several; the first one that is there."""
 
-_PREFIX = re.compile(r"^EXR Error \(.*\): (EXR_ERR_\w+ )?")
-"""What OpenEXR puts before its own words; the file is named by `frame_context`."""
-
 _LARGEST = 16 << 30
 """Bytes of pixels in one part that are still believed."""
 
 
-def read_plate(path: str | os.PathLike[str], part: str | int | None = None) -> Plate:
-    """Read one frame.
+@dataclass(frozen=True)
+class Source:
+    """An EXR file that is open.
+
+    Parameters
+    ----------
+    path : Path
+        Where it was found.
+    file : binary file
+        Not buffered, seekable.
+    header : Header
+        What it says about itself.
+    stamp : (int, int)
+        Its size in bytes and the time of its last change in nanoseconds, when it was opened.
+    """
+
+    path: Path
+    file: FileIO
+    header: Header
+    stamp: tuple[int, int]
+
+    @cached_property
+    def tables(self) -> tuple[NDArray[np.uint64], ...]:
+        """Where every part's chunks begin, as `chunk_tables`."""
+        with frame_context(None, self.path), reading():
+            return chunk_tables(self.file, self.header)
+
+    def read_into(self, piece: memoryview) -> int:
+        """Fill a piece of memory from where the file stands, or as much of it as one read gives."""
+        count = self.file.readinto(piece)
+        if not count:
+            raise PlateError("the file is cut short", "Render or copy the frame again.")
+        return count
+
+    @property
+    def changed(self) -> bool:
+        """Whether somebody has written to the file since it was opened."""
+        return _stamp(self.file) != self.stamp
+
+
+def read_plate(
+    path: str | os.PathLike[str],
+    part: str | int | None = None,
+    region: Window | None = None,
+) -> Plate:
+    """Read one frame, or a region of it.
 
     Parameters
     ----------
@@ -55,27 +101,30 @@ def read_plate(path: str | os.PathLike[str], part: str | int | None = None) -> P
     part : str or int, optional
         Name or index of the part that holds the plate; by default the first one with channels R, G
         and B, else the first one with a layer of them.
+    region : Window, optional
+        The pixels that are needed, by default all. Whole chunks are read: the plate's region is
+        that of the scanlines, or of the tiles, that cover this one.
 
     Returns
     -------
     Plate
-        The channels over the data window in the file's types, not writable; premultiplied and in
-        the colour space that the file has them in. Its picture is R, G, B, else the one layer that
-        has these, else the layer named as in `PICTURE_LAYERS`. Its metadata holds `Attribute`.
+        The channels in the file's types, not writable; premultiplied and in the colour space that
+        the file has them in. Its picture is R, G, B, else the one layer that has these, else the
+        layer named as in `PICTURE_LAYERS`. Its metadata holds `Attribute`.
 
     Raises
     ------
     PlateError
-        The file is missing, empty, cut short, damaged, not EXR or too large to be true, or holds no
-        RGB picture in flat pixels of one resolution.
+        The file is missing, empty, cut short, not EXR or too large to be true, damaged where it was
+        read, or holds no RGB picture in flat pixels of one resolution.
     """
     path = Path(path)
-    with frame_context(None, path):
-        header = read_header(path)
-        chosen = _choose(header, part)
+    with opened(path) as source, frame_context(None, path):
+        chosen = _choose(source.header, part)
         rgb, alpha = _picture(chosen)
+        channels, held = pixels(source, chosen, region)
         return Plate(
-            channels=_pixels(path, header, chosen),
+            channels=channels,
             data_window=chosen.data_window,
             display_window=chosen.display_window,
             rgb=rgb,
@@ -86,6 +135,9 @@ def read_plate(path: str | os.PathLike[str], part: str | int | None = None) -> P
             layout="tiled" if chosen.tiled else "scanline",
             tile=chosen.tile,
             path=path,
+            region=None if held == chosen.data_window else held,
+            part=chosen.index,
+            stamp=source.stamp,
         )
 
 
@@ -109,16 +161,15 @@ def read_roto(path: str | os.PathLike[str]) -> Roto:
         As `read_plate`, or the file holds several channels and none of these.
     """
     path = Path(path)
-    with frame_context(None, path):
-        header = read_header(path)
-        for part in header.parts:
+    with opened(path) as source, frame_context(None, path):
+        for part in source.header.parts:
             name = _matte_channel(part)
             if name is not None:
-                drawn = np.asarray(_pixels(path, header, part)[name], np.float32)
+                drawn = np.asarray(pixels(source, part)[0][name], np.float32)
                 held = np.clip(np.nan_to_num(drawn, nan=0.0, posinf=1.0, neginf=0.0), 0.0, 1.0)
                 return Roto(held, part.data_window)
         raise PlateError(
-            f"no channel is a matte; the file holds {_names(header)}",
+            f"no channel is a matte; the file holds {_names(source.header)}",
             "Give a matte with a channel A, Y or R, or with one channel alone.",
         )
 
@@ -136,9 +187,57 @@ def read_header(path: str | os.PathLike[str]) -> Header:
     PlateError
         The file is missing, not readable, empty, not EXR, cut short or damaged in its header.
     """
-    path = Path(path)
-    with frame_context(None, path), reading(), path.open("rb") as file:
-        return parse_header(file, os.fstat(file.fileno()).st_size, path)
+    with opened(Path(path)) as source:
+        return source.header
+
+
+@contextmanager
+def opened(path: Path) -> Iterator[Source]:
+    """Open an EXR file and read its header.
+
+    Raises
+    ------
+    PlateError
+        As `read_header`.
+    """
+    with frame_context(None, path), reading():
+        file = path.open("rb", buffering=0)
+    with file:
+        with frame_context(None, path), reading():
+            stamp = _stamp(file)
+            header = parse_header(file, stamp[0], path)
+        yield Source(path, file, header, stamp)
+
+
+def pixels(
+    source: Source, part: Part, window: Window | None = None
+) -> tuple[Mapping[str, NDArray[Any]], Window]:
+    """Return a part's channels over the chunks that hold a window, and the pixels of these.
+
+    Returns
+    -------
+    mapping of str to (h, w) array
+        In the file's order, each in its own type, read-only.
+    Window
+        What they hold: `window` and what else its chunks do; by default the whole data window.
+
+    Raises
+    ------
+    PlateError
+        The part can't be decoded as flat pixels of one resolution, or the file is cut short or
+        damaged.
+    """
+    with frame_context(None, source.path), reading():
+        _check(part)
+        table = source.tables[part.index]
+        block = part.block(part.data_window if window is None else window)
+        if block.window.empty:
+            return {item.name: np.zeros((0, 0), item.dtype) for item in part.channels}, block.window
+        bodies = (
+            chunk_body(source.file, table, part, index, source.header.multipart)
+            for index in block.indices
+        )
+        return decode(part, block, bodies), block.window
 
 
 @contextmanager
@@ -242,8 +341,8 @@ def _deep(part: Part) -> PlateError:
     return PlateError(f"{which} is deep, expected flat pixels", "Flatten it before.")
 
 
-def _check(path: Path, header: Header, part: Part) -> None:
-    """Refuse what can't be decoded whole, before memory is taken for it."""
+def _check(part: Part) -> None:
+    """Refuse what can't be decoded, before memory is taken for it."""
     if part.levels != "one":
         raise PlateError(
             f"the file stores its picture at several resolutions ({part.levels})",
@@ -256,57 +355,22 @@ def _check(path: Path, header: Header, part: Part) -> None:
                 f"{channel.sampling[1]} pixels, expected one on each",
                 "Write the frame again as RGB.",
             )
+    if part.compression.partition(":")[0] not in COMPRESSIONS:
+        raise PlateError(
+            f"the file's compression {part.compression} is not known",
+            f"Write the frame again with one of {', '.join(COMPRESSIONS)}.",
+        )
     window = part.data_window
-    size = window.width * window.height * sum(item.dtype.itemsize for item in part.channels)
-    if size > _LARGEST:
+    if window.width * window.height * part.pixel_bytes > _LARGEST:
+        size = window.width * window.height * part.pixel_bytes
         raise PlateError(
             f"the header claims {window.width} × {window.height} pixels in {len(part.channels)} "
             f"channels ({size / 2**30:.0f} GiB), more than {_LARGEST >> 30} GiB",
             "Check the file; crop the frame if it is really as large.",
         )
-    with reading(), path.open("rb") as file:
-        chunk_tables(file, header)
 
 
-def _pixels(path: Path, header: Header, part: Part) -> Mapping[str, NDArray[Any]]:
-    """Return a part's channels in the file's order, each (h, w) in its own type, read-only."""
-    _check(path, header, part)
-    _limit()
-    source = oiio.ImageInput.open(str(path))
-    if source is None:
-        raise _undecodable(oiio)
-    try:
-        names = tuple(source.spec(part.index).channelnames)
-        channels = {channel.name: channel for channel in part.channels}
-        if set(names) != set(channels):
-            raise PlateError(
-                f"the decoder finds channels {', '.join(names)}, the header {', '.join(channels)}",
-                "Write the frame again with plain channel names.",
-            )
-        found: dict[str, NDArray[Any]] = {}
-        for kind, run in groupby(range(len(names)), lambda index: channels[names[index]].kind):
-            indices = tuple(run)
-            block = source.read_image(part.index, 0, indices[0], indices[-1] + 1, kind)
-            if block is None:
-                raise _undecodable(source)
-            block.flags.writeable = False
-            found |= {names[index]: block[..., place] for place, index in enumerate(indices)}
-    finally:
-        source.close()
-    return MappingProxyType({channel.name: found[channel.name] for channel in part.channels})
-
-
-def _undecodable(source: Any) -> PlateError:
-    """Return the error for pixels that OpenImageIO refuses, with its reason on one line."""
-    try:
-        lines = dict.fromkeys(_PREFIX.sub("", line) for line in source.geterror().splitlines())
-        reason = "; ".join(lines) or "no reason given"
-    except UnicodeDecodeError:
-        reason = "its chunks are damaged"
-    return PlateError(f"the file can't be decoded: {reason}", "Render or copy the frame again.")
-
-
-@cache
-def _limit() -> None:
-    """Tell OpenImageIO, once, what size is not to be believed."""
-    oiio.attribute("limits:imagesize_MB", _LARGEST >> 20)
+def _stamp(file: BinaryIO) -> tuple[int, int]:
+    """Return a file's size and the time of its last change, in nanoseconds."""
+    status = os.fstat(file.fileno())
+    return status.st_size, status.st_mtime_ns

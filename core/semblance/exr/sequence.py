@@ -9,12 +9,12 @@ from __future__ import annotations
 
 import os
 import re
-import secrets
 from collections.abc import Iterable
 from dataclasses import dataclass
 from pathlib import Path
 
 from semblance.errors import OutputError, SequenceError
+from semblance.exr.hidden import hidden_path, sweep
 
 __all__ = ["Sequence", "check_output", "compact"]
 
@@ -236,8 +236,8 @@ def _identities(path: Path) -> set[object]:
 
 
 def _check_folder(folder: Path) -> None:
-    """Make a folder and try to write into it."""
-    probe = folder / f".semblance-{os.getpid()}-{secrets.token_hex(4)}"
+    """Make a folder, try to write into it, and remove what killed writers left there."""
+    probe = hidden_path(folder)
     try:
         folder.mkdir(parents=True, exist_ok=True)
         probe.touch(exist_ok=False)
@@ -247,6 +247,7 @@ def _check_folder(folder: Path) -> None:
             f"the folder {folder} can't be written to: {error.strerror}",
             "Name a folder that you may write to.",
         ) from error
+    sweep(folder)
 
 
 def _range(item: str, text: str, there: tuple[int, ...]) -> range:
