@@ -121,6 +121,30 @@ def test_a_highlight_of_50_on_the_cheek_comes_back_as_bright() -> None:
     assert result.picture()[44:47, 63:66] == pytest.approx(50.0, rel=0.02)
 
 
+def test_a_highlight_keeps_its_shoulder_and_lights_nothing_around_it() -> None:
+    """A soft lamp reflex: bright in the middle, falling off over a few pixels to skin."""
+    plate = a_plate(highlight=0.0)
+    y, x = np.mgrid[:90, :120]
+    spot = 50.0 * np.exp(-0.5 * ((x - 63) ** 2 + (y - 45) ** 2) / 1.5**2).astype(np.float32)
+    lit = plate.with_change(
+        np.repeat(spot[..., None], 3, axis=2), plate.window, np.ones(spot.shape, bool)
+    )
+    seen, without = (render(each, Draughtsman()).plate.picture() for each in (lit, plate))
+    shoulder = (spot > 1.5) & (spot < 40.0)
+    assert np.abs(seen[shoulder] / lit.picture()[shoulder] - 1.0).max() < 0.15
+    away = (np.hypot(x - 63, y - 45) > 9) & (np.hypot(x - 63, y - 45) < 16)
+    assert np.abs(seen[away] / without[away] - 1.0).mean() < 0.02
+
+
+class Draughtsman(Painter):
+    """A network that draws both faces itself, and no highlight."""
+
+    def infer(self, crop: np.ndarray, strength: float) -> Inference:
+        own = np.minimum(crop, np.float32(0.5))
+        painted = super().infer(own, strength)
+        return Inference(painted.rgb, painted.matte, own)
+
+
 def test_strength_moves_the_face_steadily() -> None:
     plate = a_plate(highlight=0.0)
     inside = matte_of(plate) > 0.9

@@ -76,11 +76,14 @@ class Crop:
         Plate pixels to the canonical unit square.
     landmarks : (68, 2) float64 array
         In the canonical unit square.
+    blown : (size, size) float32 array or None
+        0..1, how far beyond display white the plate is there; None where it nowhere is.
     """
 
     pixels: NDArray[np.float32]
     matrix: NDArray[np.float64]
     landmarks: NDArray[np.float64]
+    blown: NDArray[np.float32] | None = None
 
 
 @dataclass(frozen=True)

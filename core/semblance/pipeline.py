@@ -189,7 +189,7 @@ def render(
         return _passed(plate, knobs, way, with_layers)
     inferred_key = stage_key(f"{key} {network.sha256}", knobs.identity)
     inference = way("infer", inferred_key, lambda: _infer(network, seen, knobs.identity))
-    front = way("occlusion", f"{key} front", lambda: _front(seen, knobs.mask))
+    front = way("occlusion", f"{key} front {knobs.mask.mask_occlusion > 0.0}", lambda: _front(seen, knobs.mask))
     hull = way("matte", f"{key} hull", lambda: _hull(seen))
     canonical_key = stage_key(inferred_key, knobs.mask)
     canonical = way(
@@ -256,7 +256,7 @@ def colours(
         return None
     inferred_key = stage_key(f"{key} {network.sha256}", knobs.identity)
     inference = way("infer", inferred_key, lambda: _infer(network, seen, knobs.identity))
-    front = way("occlusion", f"{key} front", lambda: _front(seen, knobs.mask))
+    front = way("occlusion", f"{key} front {knobs.mask.mask_occlusion > 0.0}", lambda: _front(seen, knobs.mask))
     weights = _weights(inference, _hull(seen), front, knobs.mask)
     return blend.colours(seen.crop, inference, weights, knobs.blend)
 
@@ -325,10 +325,13 @@ def _see(plate: Plate, face: Face, size: int, knobs: ColourKnobs, stops: float) 
     space = colour.resolve_space(knobs.input_space, plate.metadata)
     exposure = knobs.exposure + (stops if knobs.auto_exposure else 0.0)
     shown = _working(plate, window, space, exposure)
+    blown = blend.blown(shown)
     np.clip(shown, 0.0, 1.0, out=shown)
     pixels = align.to_crop(shown, window, matrix, size)
     np.clip(pixels, 0.0, 1.0, out=pixels)
-    crop = Crop(pixels, matrix, align.transform(face.landmarks, matrix))
+    if blown is not None:
+        blown = np.clip(align.to_crop(blown, window, matrix, size), 0.0, 1.0)
+    crop = Crop(pixels, matrix, align.transform(face.landmarks, matrix), blown)
     return _Seen(window, shown, crop, space, exposure)
 
 
@@ -449,8 +452,9 @@ def _change(
     own = blend.colours(seen.crop, inference, weights, knobs.blend)
     steady = blend.calmed(around) or own
     change = blend.match(seen.crop, inference, weights, strength, knobs.blend, steady, grain, frame)
-    another = blend.changed(inference, seen.crop, strength)
-    return blend.packed(change, seen.crop.pixels, another)
+    kept = blend.away_from_highlights(seen.crop)
+    another = blend.changed(inference, seen.crop, strength) * kept
+    return blend.packed(change * kept[..., None], seen.crop.pixels, another)
 
 
 def _patch(

@@ -265,7 +265,9 @@ def apply(
     def render(frame: int, ahead: _Ahead) -> tuple[pipeline.Result, Plate, float]:
         plate, reading = ahead.wait(frame)
         matte = draw(frame)
+        begun = time.perf_counter()
         neighbours = around(frame, ahead)
+        looking = 1000.0 * (time.perf_counter() - begun)
         with frame_context(frame, plates.path(frame)):
             result = pipeline.render(
                 plate,
@@ -281,6 +283,9 @@ def apply(
                 source=_source(plate),
                 cancel=cancel,
             )
+        if neighbours:
+            times = {"colours": looking, **result.statistics.milliseconds}
+            result = replace(result, statistics=replace(result.statistics, milliseconds=times))
         if slate and result.statistics.found:
             result = replace(result, plate=provenance.burn_in(result.plate, slate))
         return result, plate, reading

@@ -9,7 +9,7 @@ from numpy.typing import NDArray
 from semblance.blend.grain import Grain, regrain
 from semblance.knobs import BlendKnobs
 
-__all__ = ["lay_in", "packed", "plate_grain"]
+__all__ = ["blown", "lay_in", "packed", "plate_grain"]
 
 Image = NDArray[np.float32]
 
@@ -99,9 +99,22 @@ def lay_in(plate: Image, laid: Image, grain: Image | None = None) -> Image:
     cv2.subtract(cv2.cvtColor(laid, cv2.COLOR_BGRA2BGR), step, dst=step)
     if grain is not None:
         cv2.add(step, grain, dst=step)
-    if plate.max() > 1.0:
-        red, green, blue = cv2.split(plate)
-        beyond = np.maximum(np.asarray(cv2.max(cv2.max(red, green), blue)) - np.float32(1.0), 0.0)
-        weight = cv2.exp(beyond * np.float32(-1.0 / _HIGHLIGHT))
-        cv2.multiply(step, cv2.merge([weight] * 3), dst=step)
+    highlight = blown(plate)
+    if highlight is not None:
+        np.multiply(step, cv2.merge([1.0 - highlight] * 3), out=step)
     return np.asarray(step, np.float32)
+
+
+def blown(working: Image) -> Image | None:
+    """Return how far a picture is beyond display white: (h, w) float32, 0..1, or None if nowhere.
+
+    Parameters
+    ----------
+    working : (h, w, 3) float32 array
+        Working encoding, any range.
+    """
+    if working.max() <= 1.0:
+        return None
+    red, green, blue = cv2.split(working)
+    beyond = np.maximum(np.asarray(cv2.max(cv2.max(red, green), blue)) - np.float32(1.0), 0.0)
+    return np.asarray(1.0 - np.asarray(cv2.exp(beyond * np.float32(-1.0 / _HIGHLIGHT))), np.float32)

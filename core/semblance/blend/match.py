@@ -21,7 +21,7 @@ from semblance.blend.grain import Grain, finest, regrain
 from semblance.face import Crop, Inference
 from semblance.knobs import BlendKnobs
 
-__all__ = ["Colours", "calmed", "changed", "colours", "match"]
+__all__ = ["Colours", "away_from_highlights", "calmed", "changed", "colours", "match"]
 
 Image = NDArray[np.float32]
 
@@ -34,6 +34,12 @@ _PLAIN_SIGMA = 1.0 / 6.0
 
 _LIGHT_SIZE = 128
 """Side of the picture in which light is measured; it holds nothing finer."""
+
+_WHITE = 0.99
+"""Working code of the crop from which the network can't know what it looks at."""
+
+_DARK = 0.15
+"""Working code up to which a colour match is faded in: what is near black has no colour to match."""
 
 _NOTICEABLE = 1.5 / 255.0
 """A change of this size makes a face another one; far below it, it is the performer's still."""
@@ -75,6 +81,18 @@ def calmed(around: Sequence[tuple[int, Colours]]) -> Colours | None:
         average([each.face for _, each in around], weights),
         average([each.plate for _, each in around], weights),
     )
+
+
+def away_from_highlights(crop: Crop) -> Image:
+    """Return where a crop is not blown out: (n, n) float32, 0..1.
+
+    There is no face in a blown-out highlight, and the crop, which holds white at most, knows
+    neither how bright it is nor how steeply it falls off: highlight and shoulder stay the plate's.
+    """
+    if crop.blown is None:
+        return np.ones(crop.pixels.shape[:2], np.float32)
+    wide = cv2.dilate(crop.blown, np.ones((3, 3), np.uint8))
+    return np.asarray(1.0 - cv2.GaussianBlur(wide, (0, 0), 1.0), np.float32)
 
 
 def match(
@@ -119,7 +137,8 @@ def match(
     face = inference.rgb + light
     if seen is not None:
         turned = matched(face, seen.face, seen.plate, knobs)
-        face = face + np.float32(strength) * (turned - face)
+        lit = np.clip(cv2.transform(face, np.full((1, 3), 1.0 / 3.0)) / _DARK, 0.0, 1.0)
+        face = face + np.float32(strength) * lit[..., None] * (turned - face)
     if knobs.detail_match > 0.0:
         amount = strength * knobs.detail_match
         face = match_detail(face, crop.pixels, inference.own, weights, amount)
@@ -161,6 +180,10 @@ def _light(crop: Crop, inference: Inference, weights: Image, knobs: BlendKnobs) 
     alone = inference.own is None
     error = crop.pixels - (inference.rgb if inference.own is None else inference.own)
     small = min(size, _LIGHT_SIZE)
+    # What the network can't know of a highlight is not light that falls around it.
+    red, green, blue = cv2.split(crop.pixels)
+    clipped = (np.asarray(cv2.max(cv2.max(red, green), blue)) > _WHITE).astype(np.float32)
+    weights = weights * (1.0 - np.asarray(cv2.dilate(clipped, np.ones((3, 3), np.uint8))))
     light = _masked_blur(
         _resized(error, small, cv2.INTER_AREA),
         _resized(weights, small, cv2.INTER_AREA),
