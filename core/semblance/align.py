@@ -30,6 +30,7 @@ __all__ = [
     "bounds",
     "chain",
     "covered",
+    "cropping",
     "fit",
     "invert",
     "laying",
@@ -256,9 +257,35 @@ def to_crop(
     -------
     (size, size, c) or (size, size) float32 array
     """
-    whole = matrix.copy()
-    whole[:, 2] += matrix[:, :2] @ (window.x0, window.y0)
-    return resample(pixels, whole * size, (size, size), border=cv2.BORDER_REPLICATE)
+    return cropping(pixels, window, matrix, size)(matrix)
+
+
+def cropping(
+    pixels: NDArray[np.float32], window: Window, matrix: Affine, size: int
+) -> Callable[[Affine], NDArray[np.float32]]:
+    """Return what samples a canonical square from plate pixels: `to_crop`, prefiltered once.
+
+    Parameters
+    ----------
+    pixels, window, matrix, size
+        As `to_crop` takes them. The matrices that the result is called with may differ from this
+        one by a nudge: the prefilter is this one's.
+    """
+
+    def placed(by: Affine) -> Affine:
+        whole = by.copy()
+        whole[:, 2] += by[:, :2] @ (window.x0, window.y0)
+        return whole * size
+
+    prepared, own, flags = _prepared(pixels, placed(matrix))
+    doubled = np.linalg.norm(own[:, :2]) / np.linalg.norm(placed(matrix)[:, :2])
+
+    def crop(by: Affine) -> NDArray[np.float32]:
+        there = placed(by)
+        there[:, :2] *= doubled
+        return _warped(prepared, there, (size, size), flags, cv2.BORDER_REPLICATE, 0.0)
+
+    return crop
 
 
 def to_plate(

@@ -144,6 +144,9 @@ def ofx_header() -> str:
         "    double low, high;           /* hard limits of a number, both allowed, else 0 */\n"
         "    double slider_low, slider_high;\n"
         "    const char *const *choices; /* ends with NULL; NULL where there are none */\n"
+        "    int idles;                  /* the result is the plate while the value is `idle` */\n"
+        "    double idle;                /* of a text or a file: the empty one */\n"
+        "    int inspects;               /* off its default it shows no result: never the plate */\n"
         "} semblance_knob;\n\n" + "\n".join(choices) + "\n\n"
         "static const semblance_knob semblance_knobs[SEMBLANCE_KNOB_COUNT] = {\n"
         + "".join(f"    {_c_entry(knob)},\n" for knob in knobs)
@@ -155,14 +158,8 @@ def ofx_header() -> str:
 def _c_entry(knob: Knob) -> str:
     low, high = knob.range or (0.0, 0.0)
     slider_low, slider_high = knob.slider or (0.0, 0.0)
-    number: float = 0.0
-    text = ""
-    if knob.kind == "choice":
-        number = knob.choices.index(str(knob.default))
-    elif isinstance(knob.default, str):
-        text = knob.default
-    else:
-        number = float(knob.default)
+    number = _c_number(knob, knob.default)
+    text = str(knob.default) if knob.kind in ("text", "file") else ""
     strings = (knob.name, knob.group, knob.label, knob.help, knob.unit)
     fields = (
         *map(_c_string, strings),
@@ -172,8 +169,18 @@ def _c_entry(knob: Knob) -> str:
         _c_string(text),
         *(repr(float(limit)) for limit in (low, high, slider_low, slider_high)),
         f"semblance_choices_{knob.name}" if knob.choices else "NULL",
+        str(int(knob.idle is not None)),
+        repr(_c_number(knob, knob.idle)),
+        str(int(knob.inspects)),
     )
     return "{" + ", ".join(fields) + "}"
+
+
+def _c_number(knob: Knob, value: Any) -> float:
+    """Return a value as the array holds numbers: a choice by its index, a text as 0."""
+    if knob.kind == "choice" and value is not None:
+        return float(knob.choices.index(value))
+    return 0.0 if value is None or isinstance(value, str) else float(value)
 
 
 def _c_string(text: str) -> str:

@@ -64,6 +64,11 @@ class Knob:
         What a choice accepts.
     animates : bool
         Whether it may change from frame to frame.
+    idle : bool, int, float, str or None
+        The value at which the result is the plate, whatever the other knobs say; None where there
+        is no such value. A text's is the empty one.
+    inspects : bool
+        Whether, off its default, it shows a look inside instead of the result: never the plate.
     """
 
     name: str
@@ -77,6 +82,8 @@ class Knob:
     slider: Optional[tuple[float, float]] = None
     choices: tuple[str, ...] = ()
     animates: bool = True
+    idle: Optional[Value] = None
+    inspects: bool = False
 
     def check(self, value: Any) -> Value:
         """Return `value` as this knob holds it, or say what it accepts.
@@ -123,6 +130,8 @@ def knob(
     slider: Optional[tuple[float, float]] = None,
     file: bool = False,
     animates: bool = True,
+    idle: Optional[Value] = None,
+    inspects: bool = False,
 ) -> Any:
     """Declare a knob as a dataclass field; name, type and choices come from the field itself."""
     described = {
@@ -133,6 +142,8 @@ def knob(
         "slider": slider or range,
         "file": file,
         "animates": animates,
+        "idle": idle,
+        "inspects": inspects,
     }
     return field(default=default, metadata=described)
 
@@ -174,7 +185,9 @@ class _Checked:
 class ModelKnobs(_Checked):
     """Which face, by which model, on which performer."""
 
-    model: str = knob("", "Likeness model (.onnx) that draws the face.", file=True, animates=False)
+    model: str = knob(
+        "", "Likeness model (.onnx) that draws the face.", file=True, animates=False, idle=""
+    )
     likeness: str = knob(
         "", "Name of the likeness inside the model; empty takes its only one.", animates=False
     )
@@ -243,6 +256,7 @@ class InferKnobs(_Checked):
         "Morph from the performer's own face (0) to the likeness (1), made in the network.",
         label="identity strength",
         range=(0.0, 1.0),
+        idle=0.0,
     )
     looks: int = knob(
         9,
@@ -317,7 +331,9 @@ class BlendKnobs(_Checked):
         label="mode",
         animates=False,
     )
-    mix: float = knob(1.0, "Dissolve between the plate (0) and the result (1).", range=(0.0, 1.0))
+    mix: float = knob(
+        1.0, "Dissolve between the plate (0) and the result (1).", range=(0.0, 1.0), idle=0.0
+    )
     light_match: float = knob(
         1.0,
         "Give the face the plate's light, from what the network missed of the performer.",
@@ -351,6 +367,7 @@ class ViewKnobs(_Checked):
         "The finished frame, or a look inside: the new face, the matte, the change, the track, "
         "the network's own picture.",
         animates=False,
+        inspects=True,
     )
 
 

@@ -92,51 +92,72 @@ def look(crop: Image, landmarks: NDArray[np.floating]) -> Image:
     EnvironmentFault
         The network is missing from the package, or ONNX Runtime can't run it.
     """
-    size = crop.shape[0]
-    small = crop if size == SIZE else cv2.resize(crop, (SIZE, SIZE), interpolation=cv2.INTER_AREA)
-    small = np.clip(np.asarray(small, np.float32), 0.0, 1.0)
+    small = np.clip(_resized(np.asarray(crop, np.float32), SIZE), 0.0, 1.0)
     (answer,) = _session().run(None, {"crop": planes(small, landmarks)[None]})
-    found = np.asarray(answer[0, 0], np.float32)
-    if size == SIZE:
-        return found
-    return np.asarray(cv2.resize(found, (size, size), interpolation=cv2.INTER_LINEAR), np.float32)
+    return _resized(np.asarray(answer[0, 0], np.float32), crop.shape[0])
 
 
 def held_out(probability: Image, amount: float) -> Image:
     """Return the weight of what is kept free of the new face.
 
-    What is likely enough is held out, and about 1 % of the crop around it as well: an edge is
-    blurred by lens and motion, and a fringe of the new face on a hand is seen at once.
+    What is surely in front is held out, and from there on what is less sure, as far as it hangs
+    together (a hysteresis, as in Canny's edges): the dim side of a thing goes with its bright one,
+    and a doubtful spot on an open face is left alone. About 1 % of the crop around it is held out
+    as well: lens and motion blur an edge, and a fringe of the new face on a hand is seen at once.
 
     Parameters
     ----------
     probability : (n, n) float32 array
         0..1, as from `look`.
     amount : float
-        0..1; 0 holds out nothing, 0.5 what is more likely than not, 1 the faintest suspicion. No
-        pixel's weight falls when the amount rises.
+        0..1; 0 holds out nothing, 0.5 what is more than 0.8 likely and what of 0.05 on hangs on to
+        it, 1 the same from 0.6 and 0.02 on. No pixel's weight falls when the amount rises.
 
     Returns
     -------
     (n, n) float32 array
         0..1; soft at its border, 0 from 2 % of the crop on beyond what was found.
+
+    References
+    ----------
+    Canny (1986), IEEE PAMI 8(6), section V, for the hysteresis; Vincent (1993), "Morphological
+    grayscale reconstruction", IEEE TIP 2(2), for its form without a step.
     """
+    size = probability.shape[0]
     if amount <= 0.0:
         return np.zeros(probability.shape, np.float32)
-    least = 0.02 + 0.98 * (1.0 - min(amount, 1.0)) ** 3
-    likely = np.clip((probability - np.float32(least)) * np.float32(1.0 / _SOFT), 0.0, 1.0)
-    reach = 0.5 * _RIM * probability.shape[0]
-    spread = _box(_box(np.asarray(likely, np.float32), reach), reach)
+    doubt = 1.0 - min(amount, 1.0)
+    found = _resized(probability, _GRID)
+    sure = np.clip((found - np.float32(0.6 + 0.4 * doubt)) / np.float32(0.2), 0.0, 1.0)
+    likely = np.clip((found - np.float32(0.02 + 0.98 * doubt**5)) / np.float32(0.1), 0.0, 1.0)
+    held = np.minimum(sure, likely)
+    for _ in range(_HANGS):
+        held = np.minimum(np.asarray(cv2.dilate(held, _NEXT), np.float32), likely)
+    reach = 0.5 * _RIM * _GRID
+    spread = _box(_box(held, reach), reach)
     # Two boxes are a tent. Beyond a straight edge it falls as (1 - d / rim)² / 2, which 8 times
     # over is 1 up to half of the rim and 0 from its end on.
-    return np.asarray(np.minimum(8.0 * spread, 1.0), np.float32)
+    return _resized(np.minimum(8.0 * spread, 1.0), size)
 
 
-_SOFT = 0.25
-"""Rise of probability over which a pixel goes from kept to held out."""
+_GRID = 256
+"""Side of the grid that the weight is made on, pixels: finer than the network's own."""
+
+_HANGS = 32
+"""How far the less sure may lie from the sure, pixels of the grid."""
+
+_NEXT = np.ones((3, 3), np.uint8)
 
 _RIM = 0.02
 """How far the weight reaches beyond what was found, of the crop's side."""
+
+
+def _resized(image: Image, size: int) -> Image:
+    """Return a square picture at another size; averaged where that has fewer pixels."""
+    if image.shape[0] == size:
+        return image
+    how = cv2.INTER_AREA if size < image.shape[0] else cv2.INTER_LINEAR
+    return np.asarray(cv2.resize(image, (size, size), interpolation=how), np.float32)
 
 
 def _box(image: Image, reach: float) -> Image:

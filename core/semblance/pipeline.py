@@ -189,7 +189,11 @@ def render(
         return _passed(plate, knobs, way, with_layers)
     inferred_key = stage_key(f"{key} {network.sha256}", knobs.identity)
     inference = way("infer", inferred_key, lambda: _infer(network, seen, knobs.identity))
-    front = way("occlusion", f"{key} front {knobs.mask.mask_occlusion > 0.0}", lambda: _front(seen, knobs.mask))
+    front = way(
+        "occlusion",
+        f"{key} front {knobs.mask.mask_occlusion > 0.0}",
+        lambda: _front(seen, knobs.mask),
+    )
     hull = way("matte", f"{key} hull", lambda: _hull(seen))
     canonical_key = stage_key(inferred_key, knobs.mask)
     canonical = way(
@@ -256,7 +260,11 @@ def colours(
         return None
     inferred_key = stage_key(f"{key} {network.sha256}", knobs.identity)
     inference = way("infer", inferred_key, lambda: _infer(network, seen, knobs.identity))
-    front = way("occlusion", f"{key} front {knobs.mask.mask_occlusion > 0.0}", lambda: _front(seen, knobs.mask))
+    front = way(
+        "occlusion",
+        f"{key} front {knobs.mask.mask_occlusion > 0.0}",
+        lambda: _front(seen, knobs.mask),
+    )
     weights = _weights(inference, _hull(seen), front, knobs.mask)
     return blend.colours(seen.crop, inference, weights, knobs.blend)
 
@@ -345,29 +353,37 @@ def _infer(network: Network, seen: _Seen, knobs: InferKnobs) -> Inference:
     if knobs.looks == 1:
         return first
     size = network.size
-    rgb, mattes, own = [first.rgb], [first.matte], [first.own]
+    cut = align.cropping(seen.shown, seen.window, seen.crop.matrix, size)
+    faces, own = [_joined(first.rgb, first.matte)], [first.own]
     for view in _VIEWS[: knobs.looks - 1]:
         nudge = align.nudge(*view)
-        matrix = align.chain(seen.crop.matrix, nudge)
-        crop = np.clip(align.to_crop(seen.shown, seen.window, matrix, size), 0.0, 1.0)
+        crop = np.clip(cut(align.chain(seen.crop.matrix, nudge)), 0.0, 1.0)
+        look = network.infer(crop, knobs.identity_strength)
         back = align.invert(nudge)
         back[:, 2] *= size  # from canonical units to pixels of the crop
-        look = network.infer(crop, knobs.identity_strength)
-        rgb.append(_resampled(look.rgb, back))
-        mattes.append(_resampled(look.matte, back))
+        faces.append(_resampled(_joined(look.rgb, look.matte), back))
         own.append(None if look.own is None else _resampled(look.own, back))
+    face = _mean(faces)
     drawn = [each for each in own if each is not None]
-    return Inference(_mean(rgb), _mean(mattes), _mean(drawn) if drawn else None)
+    return Inference(face[..., :3].copy(), face[..., 3].copy(), _mean(drawn) if drawn else None)
+
+
+def _joined(rgb: Image, matte: Image) -> Image:
+    return np.asarray(cv2.merge([*cv2.split(rgb), matte]), np.float32)
 
 
 def _mean(pictures: Sequence[Image]) -> Image:
-    return np.asarray(np.mean(pictures, axis=0, dtype=np.float32))
+    total = pictures[0].copy()
+    for picture in pictures[1:]:
+        total += picture
+    total *= np.float32(1.0 / len(pictures))
+    return total
 
 
 def _resampled(picture: Image, matrix: NDArray[np.float64]) -> Image:
     """Warp what a network drew; the bicubic's overshoot is none of the network's."""
     warped = align.resample(picture, matrix, picture.shape[:2], border=cv2.BORDER_REPLICATE)
-    return np.clip(warped, 0.0, 1.0)
+    return np.clip(warped, 0.0, 1.0, out=warped)
 
 
 def _front(seen: _Seen, knobs: MatteKnobs) -> Image | None:
