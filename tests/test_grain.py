@@ -139,12 +139,12 @@ def test_the_plates_own_grain_stays_and_features_leave() -> None:
     assert abs(left) < 0.1
 
 
-def test_grain_over_the_new_face_has_the_plates_energy_with_features_or_without() -> None:
+def test_grain_over_the_new_face_has_the_plates_energy_and_half_of_it_among_features() -> None:
     detail, _, features = fine_detail()
     face = grain.regrain(detail, np.full_like(detail, 0.4), everywhere(320), noise(), 1001, 1.0)
-    for where in (features, ~features):
+    for where, least, most in ((features, 0.65, 0.95), (~features, 0.9, 1.1)):
         inside = cv2.erode(where.astype(np.uint8), np.ones((41, 41))) > 0
-        assert face[inside].std() == pytest.approx(2.0 / 255.0, rel=0.1)
+        assert least < face[inside].std() / (2.0 / 255.0) < most
 
 
 def test_grain_grows_with_its_amount_and_at_0_the_face_is_smooth() -> None:

@@ -27,6 +27,7 @@ int main(void) {
         const semblance_knob *k = &semblance_knobs[i];
         printf("%s\t%s\t%s\t%d\t%d\t%.17g\t%s\t%.17g\t%.17g", k->name, k->help, k->unit, k->kind,
                k->animates, k->number, k->text, k->low, k->high);
+        printf("\t%d\t%.17g\t%d", k->idles, k->idle, k->inspects);
         for (const char *const *c = k->choices; c && *c; c++) printf("\t%s", *c);
         putchar('\n');
     }
@@ -86,7 +87,12 @@ def test_the_header_compiles_strictly_and_holds_the_table(tmp_path):
     assert first == digest()
     kinds = ["float", "int", "bool", "choice", "text", "file"]
     for knob, row in zip(declared(), rows, strict=True):
-        name, tip, unit, kind, animates, number, text, low, high, *choices = row.split("\t")
+        name, tip, unit, kind, animates, number, text, low, high, *others = row.split("\t")
+        idles, idle, inspects, *choices = others
+        assert bool(int(idles)) == (knob.idle is not None)
+        assert bool(int(inspects)) == knob.inspects
+        if isinstance(knob.idle, float):
+            assert float(idle) == knob.idle
         assert (name, tip, unit) == (knob.name, knob.help, knob.unit)
         assert kinds[int(kind)] == knob.kind
         assert bool(int(animates)) == knob.animates

@@ -45,6 +45,8 @@ def test_every_knob_is_described_for_a_person_and_a_host(knob):
     assert "\n" not in knob.help
     assert knob.check(knob.default) == knob.default
     assert bool(knob.choices) == (knob.kind == "choice")
+    assert knob.idle is None or knob.check(knob.idle) == knob.idle
+    assert knob.kind not in ("text", "file") or knob.idle in (None, "")
     if knob.kind in ("float", "int"):
         low, high = knob.range
         slider_low, slider_high = knob.slider

@@ -146,7 +146,7 @@ def ofx_header() -> str:
         "    const char *const *choices; /* ends with NULL; NULL where there are none */\n"
         "    int idles;                  /* the result is the plate while the value is `idle` */\n"
         "    double idle;                /* of a text or a file: the empty one */\n"
-        "    int inspects;               /* off its default it shows no result: never the plate */\n"
+        "    int inspects;               /* off its default it is never the plate */\n"
         "} semblance_knob;\n\n" + "\n".join(choices) + "\n\n"
         "static const semblance_knob semblance_knobs[SEMBLANCE_KNOB_COUNT] = {\n"
         + "".join(f"    {_c_entry(knob)},\n" for knob in knobs)

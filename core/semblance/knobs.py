@@ -293,7 +293,7 @@ class MatteKnobs(_Checked):
         slider=(-10.0, 10.0),
     )
     mask_feather: float = knob(
-        5.0,
+        8.0,
         "Soften the matte's edge.",
         label="feather",
         unit="% of face width",

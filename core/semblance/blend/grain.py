@@ -65,6 +65,10 @@ _TOLERANCE = 2.5
 _FINEST = 4.0
 """Deviation, in pixels of the plate, of the blur that `finest` takes away: coarser than grain."""
 
+_MASKED = 0.5
+"""How much of the grain that leaves with a feature is made up. All of it costs likeness to a true
+result (whose grain is the plate's own) and is not seen among the face's own detail."""
+
 _AXES = np.array([[1, 1, 1], [1, -1, 0], [1, 1, -2]], np.float64)
 _OPPONENT: Image = (_AXES / np.linalg.norm(_AXES, axis=1, keepdims=True)).astype(np.float32)
 """Luma and two colour differences, orthonormal."""
@@ -253,8 +257,9 @@ def regrain(
     Notes
     -----
     With e the energy of the detail around and n the noise's, w = min(1, 2.5 n / e) of the detail
-    is kept and noise of energy max(0, min(n, e) − w² e) is added: kept² + added² = n wherever the
-    plate has grain, and a clipped highlight, which has none, gets none.
+    is kept; what is missing, max(0, min(n, e) − w² e), is made up by half with fresh noise. It is
+    missing among features alone, where the face's own detail masks the rest; flat skin keeps the
+    plate's grain. A clipped highlight, which has none, gets none.
     """
     energy = cv2.GaussianBlur(_cells(detail, _squares), (0, 0), _WINDOW) + 1e-12
     expected = _expected(noise, _thinned(level))
@@ -262,7 +267,7 @@ def regrain(
     missing = np.maximum(np.minimum(expected, energy) - weight * weight * energy, 0.0)
     share = np.float32(amount) * _thinned(where)[..., None]
     kept = np.asarray(share * weight, np.float32)
-    fresh = np.asarray(share * np.sqrt(missing), np.float32)
+    fresh = np.asarray(share * np.sqrt(_MASKED * missing), np.float32)
     tile, starts = _tile(noise, detail.shape[:2], frame, seed)
     return _field(detail, kept, fresh, _opponent_tile(noise, tile), starts)
 

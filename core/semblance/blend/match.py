@@ -39,7 +39,7 @@ _WHITE = 0.99
 """Working code of the crop from which the network can't know what it looks at."""
 
 _DARK = 0.15
-"""Working code up to which a colour match is faded in: what is near black has no colour to match."""
+"""Working code up to which a colour match fades in: what is near black has no colour to match."""
 
 _NOTICEABLE = 1.5 / 255.0
 """A change of this size makes a face another one; far below it, it is the performer's still."""
