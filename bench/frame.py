@@ -32,7 +32,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from peers import InsightFace, RegionPasteBack, five_points
-from semblance import align, pipeline
+from semblance import align, memory, pipeline
 from semblance.cache import StageCache
 from semblance.face import Face, Inference
 from semblance.knobs import BlendKnobs, InferKnobs, Knobs, MatteKnobs
@@ -267,6 +267,7 @@ def main() -> None:
     parser.add_argument("--crops", type=int, nargs="+", default=[256, 512, 1024])
     parser.add_argument("--repeats", type=int, default=15)
     given = parser.parse_args()
+    memory.keep_freed()  # as `semblance apply` does; it serves all sides
     cv2.setNumThreads(1)
     square = 1.0 / float(np.hypot(*align.fit(face_in(4096, 2160).landmarks)[:, 0]))
     print(f"### A frame of 4096 × 2160, a face's square of {square:.0f} pixels, one thread\n")
