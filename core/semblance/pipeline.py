@@ -123,6 +123,18 @@ class _Seen:
     stops: float
 
 
+@dataclass(frozen=True)
+class _Looked:
+    """What was seen of a face before any knob of the mask or the blend counts."""
+
+    key: str
+    inferred_key: str
+    seen: _Seen
+    inference: Inference
+    front: Image | None  # the chance that something is in front of the face
+    hull: Image
+
+
 def render(
     plate: Plate,
     face: Face | None,
@@ -181,30 +193,22 @@ def render(
         `cancel` returned true.
     """
     way = _Way(cancel, cache if source else None)
-    if face is None:
+    looked = face and _look(way, plate, face, network, knobs, stops, source)
+    if face is None or looked is None:
         return _passed(plate, knobs, way, with_layers)
-    key = _seen_key(source, face, network, knobs, stops)
-    seen = way("align", key, lambda: _see(plate, face, network.size, knobs.colour, stops))
-    if seen is None:
-        return _passed(plate, knobs, way, with_layers)
-    inferred_key = stage_key(f"{key} {network.sha256}", knobs.identity)
-    inference = way("infer", inferred_key, lambda: _infer(network, seen, knobs.identity))
-    front = way(
-        "occlusion",
-        f"{key} front {knobs.mask.mask_occlusion > 0.0}",
-        lambda: _front(seen, knobs.mask),
-    )
-    hull = way("matte", f"{key} hull", lambda: _hull(seen))
-    canonical_key = stage_key(inferred_key, knobs.mask)
+    seen, inference, front, hull = looked.seen, looked.inference, looked.front, looked.hull
+    canonical_key = stage_key(looked.inferred_key, knobs.mask)
     canonical = way(
         "matte", canonical_key, lambda: _matte(seen, inference, hull, front, knobs.mask)
     )
     box = _box(canonical, seen, roto, knobs.mask)
     drawn = way("matte", "", lambda: _laid_matte(canonical, seen, box, roto, knobs.mask))
-    grain = way("grain", f"{key} grain", lambda: _grain(seen, hull)) if _grainy(knobs) else None
+    grain = None
+    if knobs.blend.grain_match > 0.0:
+        grain = way("grain", looked.key, lambda: _grain(seen, hull))
     weights = _weights(inference, hull, front, knobs.mask)
     change_key = stage_key(
-        f"{inferred_key} {knobs.mask.mask_occlusion} {_digest(around)} {frame}", knobs.blend
+        f"{looked.inferred_key} {knobs.mask.mask_occlusion} {_digest(around)} {frame}", knobs.blend
     )
     change = way(
         "blend",
@@ -254,19 +258,11 @@ def colours(
     if knobs.blend.colour_match == "none":
         return None
     way = _Way(cancel, cache if source else None)
-    key = _seen_key(source, face, network, knobs, stops)
-    seen = way("align", key, lambda: _see(plate, face, network.size, knobs.colour, stops))
-    if seen is None:
+    looked = _look(way, plate, face, network, knobs, stops, source)
+    if looked is None:
         return None
-    inferred_key = stage_key(f"{key} {network.sha256}", knobs.identity)
-    inference = way("infer", inferred_key, lambda: _infer(network, seen, knobs.identity))
-    front = way(
-        "occlusion",
-        f"{key} front {knobs.mask.mask_occlusion > 0.0}",
-        lambda: _front(seen, knobs.mask),
-    )
-    weights = _weights(inference, _hull(seen), front, knobs.mask)
-    return blend.colours(seen.crop, inference, weights, knobs.blend)
+    weights = _weights(looked.inference, looked.hull, looked.front, knobs.mask)
+    return blend.colours(looked.seen.crop, looked.inference, weights, knobs.blend)
 
 
 def face_luma(plate: Plate, face: Face, knobs: ColourKnobs) -> float | None:
@@ -315,6 +311,31 @@ def shot_stops(
         luma = face_luma(plate, track.faces[frame], knobs)
         lumas += [] if luma is None else [luma]
     return colour.auto_stops(lumas)
+
+
+def _look(
+    way: _Way,
+    plate: Plate,
+    face: Face,
+    network: Network,
+    knobs: Knobs,
+    stops: float,
+    source: str,
+) -> _Looked | None:
+    """Run the stages up to the network; None where the face lies outside the plate."""
+    points = hashlib.sha256(np.ascontiguousarray(face.landmarks).tobytes()).hexdigest()
+    key = stage_key(f"{source} {points} {network.size} {stops!r}", knobs.colour)
+    seen = way("align", key, lambda: _see(plate, face, network.size, knobs.colour, stops))
+    if seen is None:
+        return None
+    inferred_key = stage_key(f"{key} {network.sha256}", knobs.identity)
+    inference = way("infer", inferred_key, lambda: _infer(network, seen, knobs.identity))
+    front = None
+    if knobs.mask.mask_occlusion > 0.0:
+        crop = seen.crop
+        front = way("occlusion", key, lambda: occluder.look(crop.pixels, crop.landmarks))
+    hull = way("hull", key, lambda: _hull(seen))
+    return _Looked(key, inferred_key, seen, inference, front, hull)
 
 
 def _passed(plate: Plate, knobs: Knobs, way: _Way, with_layers: bool) -> Result:
@@ -386,13 +407,6 @@ def _resampled(picture: Image, matrix: NDArray[np.float64]) -> Image:
     return np.clip(warped, 0.0, 1.0, out=warped)
 
 
-def _front(seen: _Seen, knobs: MatteKnobs) -> Image | None:
-    """Return the chance that something is in front of the face; None where it may not count."""
-    if knobs.mask_occlusion == 0.0:
-        return None
-    return occluder.look(seen.crop.pixels, seen.crop.landmarks)
-
-
 def _hull(seen: _Seen) -> Image:
     return matte.hull_mask(seen.crop.landmarks, matte.working_size(seen.crop))
 
@@ -443,10 +457,6 @@ def _laid_matte(
     return matte.with_roto(Matte(_clean(pixels), box), roto, knobs)
 
 
-def _grainy(knobs: Knobs) -> bool:
-    return knobs.blend.grain_match > 0.0 and knobs.identity.identity_strength > 0.0
-
-
 def _grain(seen: _Seen, hull: Image) -> blend.Grain:
     """Measure the plate's grain on the face."""
     scale = 1.0 / float(np.hypot(*seen.crop.matrix[:, 1])) / seen.crop.pixels.shape[0]
@@ -468,9 +478,11 @@ def _change(
     own = blend.colours(seen.crop, inference, weights, knobs.blend)
     steady = blend.calmed(around) or own
     change = blend.match(seen.crop, inference, weights, strength, knobs.blend, steady, grain, frame)
+    another = blend.changed(inference, seen.crop, strength)
     kept = blend.away_from_highlights(seen.crop)
-    another = blend.changed(inference, seen.crop, strength) * kept
-    return blend.packed(change * kept[..., None], seen.crop.pixels, another)
+    if kept is not None:
+        change, another = change * kept[..., None], another * kept
+    return blend.packed(change, seen.crop.pixels, another)
 
 
 def _patch(
@@ -622,13 +634,15 @@ def _shown(plate: Plate, pixels: Image, window: Window) -> Plate:
     return plate.with_picture(pixels, window, np.ones(pixels.shape[:2], bool))
 
 
-def _seen_key(source: str, face: Face, network: Network, knobs: Knobs, stops: float) -> str:
-    points = hashlib.sha256(np.ascontiguousarray(face.landmarks).tobytes()).hexdigest()
-    return stage_key(f"{source} {points} {network.size} {stops!r}", knobs.colour)
-
-
 def _digest(around: Sequence[tuple[int, blend.Colours]]) -> str:
-    return hashlib.sha256(repr(around).encode()).hexdigest() if around else ""
+    digest = hashlib.sha256()
+    for distance, found in around:
+        digest.update(repr(distance).encode())
+        for each in (found.face, found.plate):
+            digest.update(repr(each.weight).encode())
+            for values in (each.mean, each.covariance, each.quantiles):
+                digest.update(np.ascontiguousarray(values).tobytes())
+    return digest.hexdigest()
 
 
 class _Way:

@@ -83,14 +83,14 @@ def calmed(around: Sequence[tuple[int, Colours]]) -> Colours | None:
     )
 
 
-def away_from_highlights(crop: Crop) -> Image:
-    """Return where a crop is not blown out: (n, n) float32, 0..1.
+def away_from_highlights(crop: Crop) -> Image | None:
+    """Return where a crop is not blown out: (n, n) float32, 0..1; None where it nowhere is.
 
     There is no face in a blown-out highlight, and the crop, which holds white at most, knows
     neither how bright it is nor how steeply it falls off: highlight and shoulder stay the plate's.
     """
     if crop.blown is None:
-        return np.ones(crop.pixels.shape[:2], np.float32)
+        return None
     wide = cv2.dilate(crop.blown, np.ones((3, 3), np.uint8))
     return np.asarray(1.0 - cv2.GaussianBlur(wide, (0, 0), 1.0), np.float32)
 
