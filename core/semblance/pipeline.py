@@ -193,7 +193,7 @@ def render(
         `cancel` returned true.
     """
     way = _Way(cancel, cache if source else None)
-    looked = face and _look(way, plate, face, network, knobs, stops, source)
+    looked = _look(way, plate, face, network, knobs, stops, source) if face is not None else None
     if face is None or looked is None:
         return _passed(plate, knobs, way, with_layers)
     seen, inference, front, hull = looked.seen, looked.inference, looked.front, looked.hull
