@@ -35,7 +35,7 @@ from peers import InsightFace, RegionPasteBack, five_points
 from semblance import align, memory, pipeline
 from semblance.cache import StageCache
 from semblance.face import Face, Inference
-from semblance.knobs import BlendKnobs, InferKnobs, Knobs, MatteKnobs
+from semblance.knobs import BlendKnobs, InferKnobs, Knobs, MatchKnobs, MatteKnobs
 from semblance.plate import Plate, Window
 
 Image = NDArray[np.float32]
@@ -48,15 +48,15 @@ PLATES = {"1K": (1024, 1080), "2K": (2048, 1080), "4K": (4096, 2160), "8K": (819
 # Without the networks: one look of the likeness, as the others take, and none of the occluders'.
 PLAIN = Knobs(identity=InferKnobs(looks=1), mask=MatteKnobs(mask_occlusion=0.0))
 PATHS = {
-    "over, colour match": BlendKnobs(
-        blend_mode="over",
-        colour_match="linear",
-        light_match=0.0,
-        detail_match=0.0,
-        grain_match=0.0,
+    "over, colour match": replace(
+        PLAIN,
+        match=MatchKnobs(colour_match="linear", light_match=0.0, detail_match=0.0, grain_match=0.0),
+        blend=BlendKnobs(blend_mode="over"),
     ),
-    "multiband, light, detail, grain": BlendKnobs(
-        blend_mode="multiband", light_match=1.0, detail_match=1.0, grain_match=1.0
+    "multiband, light, detail, grain": replace(
+        PLAIN,
+        match=MatchKnobs(light_match=1.0, detail_match=1.0, grain_match=1.0),
+        blend=BlendKnobs(blend_mode="multiband"),
     ),
 }
 GOALS = {"over, colour match": 20.0, "multiband, light, detail, grain": 60.0}
@@ -173,10 +173,7 @@ def against_peers(crops: list[int], repeats: int) -> list[str]:
     notes: list[str] = []
     for crop in crops:
         network = StoredNetwork(crop)
-        mine = [
-            Side(name, ours(plate, face, network, replace(PLAIN, blend=blend)))
-            for name, blend in PATHS.items()
-        ]
+        mine = [Side(name, ours(plate, face, network, knobs)) for name, knobs in PATHS.items()]
         region = Side("region, 8 bits", partial(RegionPasteBack(crop), frame, points))
         theirs: list[Side] = []
         try:
@@ -201,7 +198,7 @@ def stages(crop: int, repeats: int) -> list[str]:
     """Return the table of our own stages."""
     plate, face = drawn_plate(*PLATES["4K"]), face_in(*PLATES["4K"])
     network = StoredNetwork(crop)
-    paths = {name: replace(PLAIN, blend=blend) for name, blend in PATHS.items()}
+    paths = dict(PATHS)
     paths |= {f"{name}, all looks": replace(k, identity=InferKnobs()) for name, k in paths.items()}
     rows: list[Mapping[str, float]] = []
     for knobs in paths.values():
@@ -224,8 +221,7 @@ def over_plate_sizes(crop: int, repeats: int) -> list[str]:
         "| --- |" + " ---: |" * (len(PLATES) + 2),
     ]
     plates = {name: drawn_plate(*size) for name, size in PLATES.items()}
-    for name, blend in PATHS.items():
-        knobs = replace(PLAIN, blend=blend)
+    for name, knobs in PATHS.items():
         sides = [
             Side(size, ours(plate, face_in(*PLATES[size]), StoredNetwork(crop), knobs))
             for size, plate in plates.items()
@@ -242,11 +238,13 @@ def mask_knob(crop: int, repeats: int) -> list[str]:
     plate, face = drawn_plate(*PLATES["4K"]), face_in(*PLATES["4K"])
     part = plate.cut(pipeline.region(face).intersection(plate.data_window))
     network, cache = StoredNetwork(crop), StageCache(1024)
-    blend = PATHS["multiband, light, detail, grain"]
+    path = PATHS["multiband, light, detail, grain"]
     feathers = iter(np.linspace(1.0, 4.0, 2 * repeats + 2))
 
     def change() -> pipeline.Result:
-        knobs = Knobs(mask=MatteKnobs(mask_feather=float(next(feathers))), blend=blend)
+        knobs = replace(
+            path, mask=MatteKnobs(mask_feather=float(next(feathers))), identity=InferKnobs()
+        )
         return pipeline.render(part, face, network, knobs, cache=cache, source="bench")
 
     change()

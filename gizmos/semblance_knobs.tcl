@@ -53,11 +53,7 @@
  addUserKnob {4 roto_mode l "roto mode" t "How the roto input meets the matte: it holds out, stands instead of it, or adds to it." M {multiply replace add}}
  roto_mode "multiply"
  addUserKnob {20 end_mask n -1}
- addUserKnob {20 group_blend l "blend" n 1}
- addUserKnob {4 blend_mode l "mode" t "Composite by over, over several frequency bands, or in the gradient domain." M {over multiband poisson}}
- blend_mode "over"
- addUserKnob {7 mix l "mix" t "Dissolve between the plate (0) and the result (1)." R 0 1}
- mix "1"
+ addUserKnob {20 group_match l "match" n 1}
  addUserKnob {7 light_match l "light match" t "Give the face the plate's light, from what the network missed of the performer." R 0 1}
  light_match "1"
  addUserKnob {4 colour_match l "colour match" t "Bring the face's colour to the plate's: by mean and spread, by linear optimal transport, or by histogram." M {none mean linear histogram}}
@@ -68,6 +64,12 @@
  detail_match "0.5"
  addUserKnob {7 grain_match l "grain match" t "Lay the plate's own grain over the face." R 0 1}
  grain_match "1"
+ addUserKnob {20 end_match n -1}
+ addUserKnob {20 group_blend l "blend" n 1}
+ addUserKnob {4 blend_mode l "mode" t "Composite by over, over several frequency bands, or in the gradient domain." M {over multiband poisson}}
+ blend_mode "over"
+ addUserKnob {7 mix l "mix" t "Dissolve between the plate (0) and the result (1)." R 0 1}
+ mix "1"
  addUserKnob {20 end_blend n -1}
  addUserKnob {20 group_view l "view" n 1}
  addUserKnob {4 view l "view" t "The finished frame, or a look inside: the new face, the matte, the change, the track, the network's own picture." M {result patch matte difference landmarks canonical}}

@@ -8,7 +8,7 @@ from skimage.color import rgb2lab
 
 from semblance import colour
 from semblance.blend.colour_match import Moments, average, matched, measure
-from semblance.knobs import BlendKnobs
+from semblance.knobs import MatchKnobs
 
 MODES = ["mean", "linear", "histogram"]
 SIZE = 256
@@ -55,8 +55,8 @@ def skin(size: int = SIZE, seed: int = 1) -> np.ndarray:
     return colour.encode(linear.astype(np.float32))
 
 
-def knobs(mode: str, amount: float = 1.0) -> BlendKnobs:
-    return BlendKnobs(colour_match=mode, colour_amount=amount)
+def knobs(mode: str, amount: float = 1.0) -> MatchKnobs:
+    return MatchKnobs(colour_match=mode, colour_amount=amount)
 
 
 def moments(picture: np.ndarray, weights: np.ndarray | None = None) -> Moments:

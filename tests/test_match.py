@@ -10,7 +10,7 @@ from hypothesis import strategies as st
 
 from semblance import align, blend
 from semblance.face import Crop, Inference
-from semblance.knobs import BlendKnobs
+from semblance.knobs import MatchKnobs
 
 SIZE = 128
 
@@ -35,14 +35,14 @@ def crop(pixels: np.ndarray) -> Crop:
 
 
 def changed_by(
-    seen: np.ndarray, drawn: Inference, strength: float, knobs: BlendKnobs
+    seen: np.ndarray, drawn: Inference, strength: float, knobs: MatchKnobs
 ) -> np.ndarray:
     colours = blend.colours(crop(seen), drawn, disc(), knobs)
     return blend.match(crop(seen), drawn, disc(), strength, knobs, colours)
 
 
 ALL_KNOBS = st.builds(
-    BlendKnobs,
+    MatchKnobs,
     light_match=st.floats(0.0, 1.0),
     colour_match=st.sampled_from(["none", "mean", "linear", "histogram"]),
     colour_amount=st.floats(0.0, 1.0),
@@ -51,7 +51,7 @@ ALL_KNOBS = st.builds(
 
 
 @given(ALL_KNOBS)
-def test_at_strength_0_the_face_is_the_plate_whatever_the_network_draws(knobs: BlendKnobs) -> None:
+def test_at_strength_0_the_face_is_the_plate_whatever_the_network_draws(knobs: MatchKnobs) -> None:
     """The network's error on the performer, light and rest, comes off again."""
     own = noise(1)
     change = changed_by(noise(2), Inference(own, disc(), own), 0.0, knobs)
@@ -60,7 +60,7 @@ def test_at_strength_0_the_face_is_the_plate_whatever_the_network_draws(knobs: B
 
 @given(st.floats(0.0, 1.0), ALL_KNOBS)
 def test_a_network_that_returns_its_input_changes_nothing(
-    strength: float, knobs: BlendKnobs
+    strength: float, knobs: MatchKnobs
 ) -> None:
     seen = noise(1)
     change = changed_by(seen, Inference(seen, disc(), seen), strength, knobs)
@@ -73,7 +73,7 @@ def test_light_that_the_network_missed_goes_onto_the_new_face() -> None:
     own, new = np.full((SIZE, SIZE, 3), 0.3, np.float32), np.full((SIZE, SIZE, 3), 0.6, np.float32)
     seen = own + np.float32(0.1)
     for amount, expected in ((0.0, 0.6), (0.5, 0.65), (1.0, 0.7)):
-        knobs = BlendKnobs(light_match=amount, detail_match=0.0)
+        knobs = MatchKnobs(light_match=amount, detail_match=0.0)
         made = seen + changed_by(seen, Inference(new, disc(), own), 1.0, knobs)
         assert made[SIZE // 2, SIZE // 2] == pytest.approx(expected, abs=1e-4)
 
@@ -94,7 +94,7 @@ def test_a_shadow_crosses_the_new_face_where_it_crosses_the_plate(
         shadow = 1.0 - 0.4 / (1.0 + np.exp((x - edge) * 30.0))
         seen = (own * shadow[None, :, None]).astype(np.float32)
         drawn = Inference(new, disc(), own if own_is_drawn else None)
-        made = seen + changed_by(seen, drawn, 1.0, BlendKnobs())
+        made = seen + changed_by(seen, drawn, 1.0, MatchKnobs())
         low = [
             cv2.GaussianBlur(image.mean(axis=2), (0, 0), SIZE / 8)[SIZE // 2]
             for image in (made, seen, new, own)
@@ -112,8 +112,8 @@ def test_a_shadow_crosses_the_new_face_where_it_crosses_the_plate(
 def test_a_match_by_the_plate_takes_the_complexion_and_one_by_its_own_error_leaves_it() -> None:
     own, new = np.full((SIZE, SIZE, 3), 0.3, np.float32), np.full((SIZE, SIZE, 3), 0.6, np.float32)
     middle = (SIZE // 2, SIZE // 2)
-    kept = own + changed_by(own, Inference(new, disc(), own), 1.0, BlendKnobs())
-    taken = own + changed_by(own, Inference(new, disc(), None), 1.0, BlendKnobs())
+    kept = own + changed_by(own, Inference(new, disc(), own), 1.0, MatchKnobs())
+    taken = own + changed_by(own, Inference(new, disc(), None), 1.0, MatchKnobs())
     assert kept[middle] == pytest.approx(0.6, abs=1e-3)
     assert taken[middle] == pytest.approx(0.3, abs=1e-3)
 
@@ -122,7 +122,7 @@ def test_a_match_by_the_plate_takes_the_complexion_and_one_by_its_own_error_leav
 def test_colour_match_takes_its_statistics_inside_the_matte_alone(mode: str) -> None:
     seen, new = face(1), (face(2) * np.float32([1.4, 0.8, 0.6]) + 0.1).astype(np.float32)
     seen[disc() == 0.0] = 9.0
-    knobs = BlendKnobs(colour_match=mode, light_match=0.0)
+    knobs = MatchKnobs(colour_match=mode, light_match=0.0)
     made = seen + changed_by(seen, Inference(new, disc(), face(1)), 1.0, knobs)
     inside = disc() > 0.9
     before = np.abs(new[inside].mean(axis=0) - seen[inside].mean(axis=0))
@@ -133,7 +133,7 @@ def test_colour_match_takes_its_statistics_inside_the_matte_alone(mode: str) -> 
 
 def test_colours_are_calmed_without_lag() -> None:
     """A flicker of the statistics is smoothed; a steady change of light stays where it is."""
-    knobs = BlendKnobs(colour_match="mean")
+    knobs = MatchKnobs(colour_match="mean")
     found = []
     for frame in range(5):
         seen = face(1) + np.float32(0.02 * frame)

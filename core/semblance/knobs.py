@@ -28,6 +28,7 @@ __all__ = [
     "InferKnobs",
     "Knob",
     "Knobs",
+    "MatchKnobs",
     "MatteKnobs",
     "ModelKnobs",
     "TrackKnobs",
@@ -322,18 +323,9 @@ class MatteKnobs(_Checked):
 
 
 @dataclass(frozen=True)
-class BlendKnobs(_Checked):
-    """How the new face sits in the plate."""
+class MatchKnobs(_Checked):
+    """How the new face takes the plate's light, colour, sharpness and grain."""
 
-    blend_mode: Literal["over", "multiband", "poisson"] = knob(
-        "over",
-        "Composite by over, over several frequency bands, or in the gradient domain.",
-        label="mode",
-        animates=False,
-    )
-    mix: float = knob(
-        1.0, "Dissolve between the plate (0) and the result (1).", range=(0.0, 1.0), idle=0.0
-    )
     light_match: float = knob(
         1.0,
         "Give the face the plate's light, from what the network missed of the performer.",
@@ -359,6 +351,21 @@ class BlendKnobs(_Checked):
 
 
 @dataclass(frozen=True)
+class BlendKnobs(_Checked):
+    """How the new face is laid into the plate."""
+
+    blend_mode: Literal["over", "multiband", "poisson"] = knob(
+        "over",
+        "Composite by over, over several frequency bands, or in the gradient domain.",
+        label="mode",
+        animates=False,
+    )
+    mix: float = knob(
+        1.0, "Dissolve between the plate (0) and the result (1).", range=(0.0, 1.0), idle=0.0
+    )
+
+
+@dataclass(frozen=True)
 class ViewKnobs(_Checked):
     """What the node puts out."""
 
@@ -380,6 +387,7 @@ class Knobs:
     track: TrackKnobs = TrackKnobs()
     identity: InferKnobs = InferKnobs()
     mask: MatteKnobs = MatteKnobs()
+    match: MatchKnobs = MatchKnobs()
     blend: BlendKnobs = BlendKnobs()
     view: ViewKnobs = ViewKnobs()
 

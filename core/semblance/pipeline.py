@@ -10,6 +10,7 @@ from __future__ import annotations
 import hashlib
 import time
 from collections.abc import Callable, Iterator, Mapping, Sequence
+from concurrent.futures import ThreadPoolExecutor
 from contextlib import contextmanager
 from dataclasses import dataclass, field
 from typing import Protocol, TypeVar
@@ -203,20 +204,26 @@ def render(
     )
     box = _box(canonical, seen, roto, knobs.mask)
     drawn = way("matte", "", lambda: _laid_matte(canonical, seen, box, roto, knobs.mask))
-    grain = None
-    if knobs.blend.grain_match > 0.0:
+    grain, laid_grain = None, None
+    another = _another(seen, inference, knobs.identity.identity_strength)
+    if knobs.match.grain_match > 0.0:
         grain = way("grain", looked.key, lambda: _grain(seen, hull))
+        grain_key = f"{looked.inferred_key} {box} {frame}"
+        laid_grain = way("grain", grain_key, lambda: _laid_grain(seen, another, grain, box, frame))
     weights = _weights(inference, hull, front, knobs.mask)
     change_key = stage_key(
-        f"{looked.inferred_key} {knobs.mask.mask_occlusion} {_digest(around)} {frame}", knobs.blend
+        f"{looked.inferred_key} {knobs.mask.mask_occlusion} {_digest(around)} {frame}", knobs.match
     )
     change = way(
-        "blend",
+        "match",
         change_key,
-        lambda: _change(seen, inference, weights, around, grain, frame, knobs),
+        lambda: _change(seen, inference, weights, another, around, grain, frame, knobs),
     )
-    patch_key = f"{change_key} {box}"
-    patch = way("blend", patch_key, lambda: _patch(plate, seen, change, box, grain, frame, knobs))
+    patch = way(
+        "patch",
+        f"{change_key} {box}",
+        lambda: _patch(plate, seen, change, laid_grain, box, knobs.match.grain_match),
+    )
     with way.timed("blend"):
         finished, window = _finish(plate, seen, patch, drawn, knobs)
     with way.timed("view"):
@@ -255,14 +262,14 @@ def colours(
     Parameters are `render`'s. None where no colour match is asked for, or no face lies in the
     plate.
     """
-    if knobs.blend.colour_match == "none":
+    if knobs.match.colour_match == "none":
         return None
     way = _Way(cancel, cache if source else None)
     looked = _look(way, plate, face, network, knobs, stops, source)
     if looked is None:
         return None
     weights = _weights(looked.inference, looked.hull, looked.front, knobs.mask)
-    return blend.colours(looked.seen.crop, looked.inference, weights, knobs.blend)
+    return blend.colours(looked.seen.crop, looked.inference, weights, knobs.match)
 
 
 def face_luma(plate: Plate, face: Face, knobs: ColourKnobs) -> float | None:
@@ -464,10 +471,29 @@ def _grain(seen: _Seen, hull: Image) -> blend.Grain:
     return blend.grain_of(seen.shown, inside, scale)
 
 
+def _another(seen: _Seen, inference: Inference, strength: float) -> Image:
+    """Return where the face becomes another's, and the plate's finest detail has to leave."""
+    another = blend.changed(inference, seen.crop, strength)
+    kept = blend.away_from_highlights(seen.crop)
+    return another if kept is None else another * kept
+
+
+def _laid_grain(
+    seen: _Seen, another: Image, grain: blend.Grain | None, box: Window, frame: int
+) -> Image | None:
+    """Return the plate's grain that is too fine for the crop, over a window of the plate."""
+    if grain is None:
+        return None
+    packed = cv2.merge([*cv2.split(seen.crop.pixels), another])
+    laid = align.to_plate(np.asarray(packed, np.float32), seen.crop.matrix, box)
+    return blend.plate_grain(seen.shown[box.slices(seen.window)], laid, grain, frame)
+
+
 def _change(
     seen: _Seen,
     inference: Inference,
     weights: Image,
+    another: Image,
     around: Sequence[tuple[int, blend.Colours]],
     grain: blend.Grain | None,
     frame: int,
@@ -475,13 +501,12 @@ def _change(
 ) -> Image:
     """Return the new face as what it changes of the plate's crop, packed for the way there."""
     strength = knobs.identity.identity_strength
-    own = blend.colours(seen.crop, inference, weights, knobs.blend)
+    own = blend.colours(seen.crop, inference, weights, knobs.match)
     steady = blend.calmed(around) or own
-    change = blend.match(seen.crop, inference, weights, strength, knobs.blend, steady, grain, frame)
-    another = blend.changed(inference, seen.crop, strength)
+    change = blend.match(seen.crop, inference, weights, strength, knobs.match, steady, grain, frame)
     kept = blend.away_from_highlights(seen.crop)
     if kept is not None:
-        change, another = change * kept[..., None], another * kept
+        change = change * kept[..., None]
     return blend.packed(change, seen.crop.pixels, another)
 
 
@@ -489,28 +514,33 @@ def _patch(
     plate: Plate,
     seen: _Seen,
     change: Image,
+    grain: Image | None,
     box: Window,
-    grain: blend.Grain | None,
-    frame: int,
-    knobs: Knobs,
+    grain_match: float,
 ) -> Patch:
     """Bring the canonical change to the plate's resolution and to scene-linear light."""
     lay = align.laying(change, seen.crop.matrix)
-    laid_grain = None
-    if grain is not None:
-        working = _working(plate, box, seen.space, seen.stops)
-        shown = align.to_plate(_by_four(seen.crop.pixels), seen.crop.matrix, box)[..., :3]
-        laid_grain = blend.plate_grain(working, shown, lay(box), grain, frame, knobs.blend)
     light = np.empty((box.height, box.width, 3), np.float32)
-    for top in range(box.y0, box.y1, _STRIP):
+
+    def fill(top: int) -> None:
         strip = Window(box.x0, top, box.x1, min(top + _STRIP, box.y1))
         rows = strip.slices(box)
         working = _working(plate, strip, seen.space, seen.stops)
-        step = blend.lay_in(working, lay(strip), None if laid_grain is None else laid_grain[rows])
+        laid = None if grain is None else np.float32(grain_match) * grain[rows]
+        step = blend.lay_in(working, lay(strip), laid)
         made = colour.decode(working + step, seen.stops)
         made -= _linear(plate, strip, seen.space)
         # What changes nothing changes no bit.
         np.multiply(made, step != 0.0, out=light[rows])
+
+    tops = range(box.y0, box.y1, _STRIP)
+    threads = min(cv2.getNumThreads(), len(tops))
+    if threads <= 1:
+        for top in tops:
+            fill(top)
+    else:
+        with ThreadPoolExecutor(threads) as pool:
+            list(pool.map(fill, tops))
     return Patch(light, box)
 
 
@@ -609,11 +639,6 @@ def _straight(plate: Plate, window: Window) -> Image:
     if opacity is None:
         return picture
     return np.asarray(picture / np.where(opacity > 0.0, opacity, 1.0)[..., None], np.float32)
-
-
-def _by_four(pixels: Image) -> Image:
-    """Return three channels as four, which are warped in a third of the time."""
-    return np.asarray(cv2.cvtColor(pixels, cv2.COLOR_BGR2BGRA), np.float32)
 
 
 def _clean(pixels: Image) -> Image:

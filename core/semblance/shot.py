@@ -239,7 +239,7 @@ def apply(
 
     def around(frame: int, ahead: _Ahead) -> list[tuple[int, blend.Colours]]:
         """Give the colours of a frame and its neighbours, whoever is in work."""
-        if frame not in smoothed.faces or knobs(frame).blend.colour_match == "none":
+        if frame not in smoothed.faces or knobs(frame).match.colour_match == "none":
             return []
         for other in range(frame - _REACH, frame + _REACH + 1):
             if other in seen or other not in there or other not in smoothed.faces:

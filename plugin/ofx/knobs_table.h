@@ -5,7 +5,7 @@
 #include <stddef.h>
 
 /* Sent in the worker's hello: equal where plug-in and worker know the same knobs. */
-#define SEMBLANCE_KNOBS_DIGEST "3e15f971b2dffc6d"
+#define SEMBLANCE_KNOBS_DIGEST "9d87a118c7e5af7c"
 #define SEMBLANCE_KNOB_COUNT 31
 
 typedef enum {
@@ -29,8 +29,8 @@ typedef struct {
 
 static const char *const semblance_choices_mask_source[] = {"learned", "hull", "learned_hull", "roto", NULL};
 static const char *const semblance_choices_roto_mode[] = {"multiply", "replace", "add", NULL};
-static const char *const semblance_choices_blend_mode[] = {"over", "multiband", "poisson", NULL};
 static const char *const semblance_choices_colour_match[] = {"none", "mean", "linear", "histogram", NULL};
+static const char *const semblance_choices_blend_mode[] = {"over", "multiband", "poisson", NULL};
 static const char *const semblance_choices_view[] = {"result", "patch", "matte", "difference", "landmarks", "canonical", NULL};
 
 static const semblance_knob semblance_knobs[SEMBLANCE_KNOB_COUNT] = {
@@ -57,13 +57,13 @@ static const semblance_knob semblance_knobs[SEMBLANCE_KNOB_COUNT] = {
     {"mask_gamma", "mask", "gamma", "Shape the matte's fall-off: above 1 lifts its edge, below 1 lowers it.", "", SEMBLANCE_FLOAT, 1, 1.0, "", 0.1, 10.0, 0.25, 4.0, NULL, 0, 0.0, 0},
     {"mask_occlusion", "mask", "occlusion", "Hold out what passes in front of the face: hands, a microphone, hair.", "", SEMBLANCE_FLOAT, 1, 0.5, "", 0.0, 1.0, 0.0, 1.0, NULL, 0, 0.0, 0},
     {"roto_mode", "mask", "roto mode", "How the roto input meets the matte: it holds out, stands instead of it, or adds to it.", "", SEMBLANCE_CHOICE, 0, 0.0, "", 0.0, 0.0, 0.0, 0.0, semblance_choices_roto_mode, 0, 0.0, 0},
+    {"light_match", "match", "light match", "Give the face the plate's light, from what the network missed of the performer.", "", SEMBLANCE_FLOAT, 1, 1.0, "", 0.0, 1.0, 0.0, 1.0, NULL, 0, 0.0, 0},
+    {"colour_match", "match", "colour match", "Bring the face's colour to the plate's: by mean and spread, by linear optimal transport, or by histogram.", "", SEMBLANCE_CHOICE, 0, 0.0, "", 0.0, 0.0, 0.0, 0.0, semblance_choices_colour_match, 0, 0.0, 0},
+    {"colour_amount", "match", "amount", "How much of the colour match is applied.", "", SEMBLANCE_FLOAT, 1, 1.0, "", 0.0, 1.0, 0.0, 1.0, NULL, 0, 0.0, 0},
+    {"detail_match", "match", "detail match", "Bring the face's sharpness to the plate's.", "", SEMBLANCE_FLOAT, 1, 0.5, "", 0.0, 1.0, 0.0, 1.0, NULL, 0, 0.0, 0},
+    {"grain_match", "match", "grain match", "Lay the plate's own grain over the face.", "", SEMBLANCE_FLOAT, 1, 1.0, "", 0.0, 1.0, 0.0, 1.0, NULL, 0, 0.0, 0},
     {"blend_mode", "blend", "mode", "Composite by over, over several frequency bands, or in the gradient domain.", "", SEMBLANCE_CHOICE, 0, 0.0, "", 0.0, 0.0, 0.0, 0.0, semblance_choices_blend_mode, 0, 0.0, 0},
     {"mix", "blend", "mix", "Dissolve between the plate (0) and the result (1).", "", SEMBLANCE_FLOAT, 1, 1.0, "", 0.0, 1.0, 0.0, 1.0, NULL, 1, 0.0, 0},
-    {"light_match", "blend", "light match", "Give the face the plate's light, from what the network missed of the performer.", "", SEMBLANCE_FLOAT, 1, 1.0, "", 0.0, 1.0, 0.0, 1.0, NULL, 0, 0.0, 0},
-    {"colour_match", "blend", "colour match", "Bring the face's colour to the plate's: by mean and spread, by linear optimal transport, or by histogram.", "", SEMBLANCE_CHOICE, 0, 0.0, "", 0.0, 0.0, 0.0, 0.0, semblance_choices_colour_match, 0, 0.0, 0},
-    {"colour_amount", "blend", "amount", "How much of the colour match is applied.", "", SEMBLANCE_FLOAT, 1, 1.0, "", 0.0, 1.0, 0.0, 1.0, NULL, 0, 0.0, 0},
-    {"detail_match", "blend", "detail match", "Bring the face's sharpness to the plate's.", "", SEMBLANCE_FLOAT, 1, 0.5, "", 0.0, 1.0, 0.0, 1.0, NULL, 0, 0.0, 0},
-    {"grain_match", "blend", "grain match", "Lay the plate's own grain over the face.", "", SEMBLANCE_FLOAT, 1, 1.0, "", 0.0, 1.0, 0.0, 1.0, NULL, 0, 0.0, 0},
     {"view", "view", "view", "The finished frame, or a look inside: the new face, the matte, the change, the track, the network's own picture.", "", SEMBLANCE_CHOICE, 0, 0.0, "", 0.0, 0.0, 0.0, 0.0, semblance_choices_view, 0, 0.0, 1},
 };
 

@@ -24,7 +24,7 @@ import cv2
 import numpy as np
 from numpy.typing import NDArray
 
-from semblance.knobs import BlendKnobs
+from semblance.knobs import MatchKnobs
 
 __all__ = ["Moments", "average", "matched", "measure"]
 
@@ -184,7 +184,7 @@ def average(moments: Sequence[Moments], weights: Sequence[float]) -> Moments:
     )
 
 
-def matched(face: Image, source: Moments, target: Moments, knobs: BlendKnobs) -> Image:
+def matched(face: Image, source: Moments, target: Moments, knobs: MatchKnobs) -> Image:
     """Return a face with its colours brought from one set of statistics to another.
 
     Parameters
@@ -193,7 +193,7 @@ def matched(face: Image, source: Moments, target: Moments, knobs: BlendKnobs) ->
         The square or any cut of it, working encoding, finite, any range; nothing is clamped.
     source, target : Moments
         Of the face and of the plate.
-    knobs : BlendKnobs
+    knobs : MatchKnobs
         Mode and amount. The amount is how far along the straight line in Oklab a colour goes.
 
     Returns

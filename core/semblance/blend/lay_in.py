@@ -7,7 +7,6 @@ import numpy as np
 from numpy.typing import NDArray
 
 from semblance.blend.grain import Grain, regrain
-from semblance.knobs import BlendKnobs
 
 __all__ = ["blown", "lay_in", "packed", "plate_grain"]
 
@@ -42,34 +41,28 @@ def packed(change: Image, crop: Image, another: Image) -> Image:
     return result
 
 
-def plate_grain(
-    plate: Image, shown: Image, laid: Image, grain: Grain, frame: int, knobs: BlendKnobs
-) -> Image:
+def plate_grain(shown: Image, laid: Image, grain: Grain, frame: int) -> Image:
     """Return the plate's grain that is too fine for the crop, to be laid over the new face.
 
     Parameters
     ----------
-    plate : (h, w, 3) float32 array
-        The plate over the face's window, working encoding, any range.
     shown : (h, w, 3) float32 array
-        The crop, laid over the same window.
+        The plate over the face's window, working encoding, 0..1.
     laid : (h, w, 4) float32 array
-        `packed`'s result, laid over the same window.
+        The crop, and where the face becomes another's, laid over the same window.
     grain : Grain
         The plate's.
     frame : int
         Fresh grain is another in each frame.
-    knobs : BlendKnobs
-        Grain match.
 
     Returns
     -------
     (h, w, 3) float32 array
-        Working encoding.
+        Working encoding, for a grain match of 1.
     """
-    held = np.clip(plate, 0.0, 1.0)
     where = np.asarray(cv2.extractChannel(laid, 3), np.float32)
-    return regrain(held - shown, held, where, grain.beyond, frame, knobs.grain_match)
+    fine = cv2.subtract(shown, cv2.cvtColor(laid, cv2.COLOR_BGRA2BGR))
+    return regrain(np.asarray(fine, np.float32), shown, where, grain.beyond, frame, 1.0)
 
 
 def lay_in(plate: Image, laid: Image, grain: Image | None = None) -> Image:

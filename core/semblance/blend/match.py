@@ -19,7 +19,7 @@ from semblance.blend.colour_match import Moments, average, matched, measure
 from semblance.blend.detail import match_detail
 from semblance.blend.grain import Grain, finest, regrain
 from semblance.face import Crop, Inference
-from semblance.knobs import BlendKnobs
+from semblance.knobs import MatchKnobs
 
 __all__ = ["Colours", "away_from_highlights", "calmed", "changed", "colours", "match"]
 
@@ -53,7 +53,7 @@ class Colours:
     plate: Moments
 
 
-def colours(crop: Crop, inference: Inference, weights: Image, knobs: BlendKnobs) -> Colours | None:
+def colours(crop: Crop, inference: Inference, weights: Image, knobs: MatchKnobs) -> Colours | None:
     """Return the colours of a frame, the light match included; None without a match or a face.
 
     Parameters
@@ -100,7 +100,7 @@ def match(
     inference: Inference,
     weights: Image,
     strength: float,
-    knobs: BlendKnobs,
+    knobs: MatchKnobs,
     seen: Colours | None = None,
     grain: Grain | None = None,
     frame: int = 0,
@@ -118,7 +118,7 @@ def match(
     strength : float
         Identity strength, 0..1. The fine rest of the network's error times 1 − strength makes
         strength 0 the plate itself.
-    knobs : BlendKnobs
+    knobs : MatchKnobs
         Light, colour and detail match.
     seen : Colours, optional
         Of this frame or calmed over those around it; without them there is no colour match.
@@ -172,7 +172,7 @@ def changed(inference: Inference, crop: Crop, strength: float) -> Image:
     return np.float32(strength) * (1.0 - np.asarray(cv2.exp(-away * away), np.float32))
 
 
-def _light(crop: Crop, inference: Inference, weights: Image, knobs: BlendKnobs) -> Image:
+def _light(crop: Crop, inference: Inference, weights: Image, knobs: MatchKnobs) -> Image:
     """Return what the plate's light adds to the new face, times the knob; (n, n, 3)."""
     size = crop.pixels.shape[0]
     if knobs.light_match == 0.0:
