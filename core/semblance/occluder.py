@@ -20,6 +20,7 @@ import cv2
 import numpy as np
 from numpy.typing import NDArray
 
+from semblance import runtime
 from semblance.errors import EnvironmentFault
 
 __all__ = ["SIZE", "held_out", "look", "planes"]
@@ -179,13 +180,6 @@ def _session() -> Any:
 def _open(folder: Traversable) -> Any:
     """Open the network of a folder on one CPU thread."""
     try:
-        import onnxruntime
-    except ImportError as error:
-        raise EnvironmentFault(
-            "what passes before a face is found with onnxruntime, which is not installed",
-            "Install it with: pip install onnxruntime.",
-        ) from error
-    try:
         graph = folder.joinpath(FILE).read_bytes()
     except OSError as error:
         raise EnvironmentFault(
@@ -193,12 +187,9 @@ def _open(folder: Traversable) -> Any:
             "it is part of the package",
             "Install semblance again, or set the knob mask_occlusion to 0.",
         ) from error
-    options = onnxruntime.SessionOptions()
-    options.intra_op_num_threads = 1
-    options.inter_op_num_threads = 1
     try:
-        return onnxruntime.InferenceSession(graph, options, providers=["CPUExecutionProvider"])
-    except Exception as error:  # onnxruntime's own errors share no public base
+        return runtime.session(graph)
+    except runtime.ERRORS as error:
         raise EnvironmentFault(
             f"{FILE} in {folder} is not a network that ONNX Runtime can run",
             "Install semblance again, or set the knob mask_occlusion to 0.",

@@ -1,7 +1,6 @@
 """Likenesses that run: ONNX Runtime behind a small class, and a pool of warm ones.
 
-The only module of the library, beside the trackers, that imports ONNX Runtime; its exceptions end
-here.
+The runtime's exceptions end here.
 """
 
 from __future__ import annotations
@@ -15,10 +14,9 @@ from types import TracebackType
 from typing import Any, Final
 
 import numpy as np
-import onnxruntime
 from numpy.typing import NDArray
-from onnxruntime.capi import onnxruntime_pybind11_state as runtime_errors
 
+from semblance import runtime
 from semblance.errors import ModelError, ProviderError
 from semblance.face import Inference
 from semblance.model.package import Manifest, check_contents, read_manifest, sha256_of
@@ -35,30 +33,10 @@ PROVIDERS: Final = {
 AUTOMATIC: Final = ("cuda", "cpu")
 """What `auto` tries, best first. TensorRT builds an engine for minutes: only when asked for."""
 
-QUIET: Final = 3
-"""ONNX Runtime's log level from which it may write: errors."""
-
-_RUNTIME_ERRORS: Final = tuple(
-    getattr(runtime_errors, name)
-    for name in (
-        "EPFail",
-        "EngineError",
-        "Fail",
-        "InvalidArgument",
-        "InvalidGraph",
-        "InvalidProtobuf",
-        "ModelLoaded",
-        "NoModel",
-        "NoSuchFile",
-        "NotImplemented",
-        "RuntimeException",
-    )
-)
-
 
 def available_providers() -> tuple[str, ...]:
     """Return our names of the providers that this installation of ONNX Runtime was built with."""
-    built = set(onnxruntime.get_available_providers())
+    built = runtime.built_in()
     return tuple(name for name, theirs in PROVIDERS.items() if theirs in built)
 
 
@@ -163,7 +141,7 @@ class Likeness:
         }
         try:
             rgb, matte, own = self._session.run(["rgb", "matte", "self"], feed)
-        except _RUNTIME_ERRORS as error:
+        except runtime.ERRORS as error:
             raise ModelError(
                 f"the likeness {self.name!r} failed to run on {self.provider!r}: "
                 f"{_first_line(error)}",
@@ -249,15 +227,12 @@ def _wanted(provider: str) -> list[str]:
 
 
 def _session(data: bytes, path: str | Path, providers: Iterable[str], threads: int) -> Any:
-    options = onnxruntime.SessionOptions()
-    options.intra_op_num_threads = threads
-    options.log_severity_level = QUIET
     theirs = [PROVIDERS[name] for name in providers]
     if PROVIDERS["cpu"] not in theirs:
         theirs.append(PROVIDERS["cpu"])
     try:
-        return onnxruntime.InferenceSession(data, options, providers=theirs)
-    except _RUNTIME_ERRORS as error:
+        return runtime.session(data, threads, theirs)
+    except runtime.ERRORS as error:
         raise ModelError(
             f"{path} can't be loaded: {_first_line(error)}",
             "Export the model again with: semblance export.",

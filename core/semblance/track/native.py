@@ -25,7 +25,8 @@ import cv2
 import numpy as np
 from numpy.typing import NDArray
 
-from semblance.errors import MissingPackageError, TrackError
+from semblance import runtime
+from semblance.errors import TrackError
 from semblance.track.head import LANDMARKS
 from semblance.track.provider import Detection
 
@@ -249,8 +250,6 @@ class NativeProvider:
 
     Raises
     ------
-    MissingPackageError
-        `onnxruntime` is not installed.
     TrackError
         A network's file is missing or is no such network.
     """
@@ -358,13 +357,6 @@ def open_face_provider(models_dir: Path | None = None) -> NativeProvider:
 def _session(name: str, models_dir: Path | None) -> Any:
     """Open one network on one CPU thread."""
     try:
-        import onnxruntime
-    except ImportError as error:
-        raise MissingPackageError(
-            "the native face provider needs onnxruntime, which is not installed",
-            "Install it: pip install onnxruntime.",
-        ) from error
-    try:
         folder = resources.files("semblance.track") if models_dir is None else models_dir
         graph = folder.joinpath(name).read_bytes()
     except OSError as error:
@@ -373,12 +365,9 @@ def _session(name: str, models_dir: Path | None) -> Any:
             f"from {models_dir or 'the package'}: {error.strerror or error}",
             "Leave the models folder out to use the networks in the package.",
         ) from error
-    options = onnxruntime.SessionOptions()
-    options.intra_op_num_threads = 1
-    options.inter_op_num_threads = 1
     try:
-        return onnxruntime.InferenceSession(graph, options, providers=["CPUExecutionProvider"])
-    except Exception as error:  # onnxruntime's own errors share no public base
+        return runtime.session(graph)
+    except runtime.ERRORS as error:
         raise TrackError(
             f"{name} in {models_dir or 'the package'} is not a network that ONNX Runtime can run",
             "Leave the models folder out to use the networks in the package.",
