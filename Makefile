@@ -2,13 +2,14 @@
 # make test   the tests
 # make lint   style, types, import directions
 # make knobs  the generated forms of the knob table
+# make ofx    the OpenFX node, into build/ofx (semblance install-host installs it)
 # make clean  remove what these made
 PYTHON ?= python3
 BIN := .venv/bin
 PLATE := examples/plate.\#\#\#\#.exr
 OUT := out/demo
 
-.PHONY: demo test lint knobs clean
+.PHONY: demo test lint knobs ofx clean
 
 demo: .venv/ready
 	$(BIN)/semblance apply "$(PLATE)" -m examples/likeness.onnx -t examples/track.json \
@@ -28,6 +29,11 @@ lint: .venv/ready-test
 
 knobs: .venv/ready
 	$(BIN)/python -m semblance.forms .
+
+# A CMake of the environment serves where the machine has none.
+ofx:
+	PATH="$$PATH:$(CURDIR)/$(BIN)" cmake -S plugin/ofx -B build/ofx
+	PATH="$$PATH:$(CURDIR)/$(BIN)" cmake --build build/ofx
 
 clean:
 	rm -rf .venv out build

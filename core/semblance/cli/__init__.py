@@ -11,7 +11,7 @@ from collections.abc import Sequence
 
 import click
 
-from semblance.cli import looking, releases, shots, training
+from semblance.cli import install, live, looking, releases, shots, training
 from semblance.cli.options import DONE, FAILED, USAGE
 from semblance.cli.terminal import complain
 from semblance.errors import KnobError, SemblanceError
@@ -57,6 +57,8 @@ for command in (
     training.export,
     shots.track,
     shots.apply,
+    live.serve,
+    install.install_host,
     looking.review,
     looking.score,
     looking.info,
