@@ -219,10 +219,13 @@ def render(
         change_key,
         lambda: _change(seen, inference, weights, another, around, grain, frame, knobs),
     )
+    under = _under(plate, seen)
+    if way.caches:  # what lies under the patch is kept too, for the next knob that moves
+        under = way("plate", f"{looked.key} {box}", lambda: _held(plate, seen, box)).cut
     patch = way(
         "patch",
         f"{change_key} {box}",
-        lambda: _patch(plate, seen, change, laid_grain, box, knobs.match.grain_match),
+        lambda: _patch(under, seen, change, laid_grain, box, knobs.match.grain_match),
     )
     with way.timed("blend"):
         finished, window = _finish(plate, seen, patch, drawn, knobs)
@@ -510,8 +513,31 @@ def _change(
     return blend.packed(change, seen.crop.pixels, another)
 
 
+@dataclass(frozen=True)
+class _Strip:
+    """The plate under the patch, over a window."""
+
+    window: Window
+    working: Image
+    linear: Image
+
+    def cut(self, window: Window) -> _Strip:
+        rows = window.slices(self.window)
+        return _Strip(window, self.working[rows], self.linear[rows])
+
+
+def _under(plate: Plate, seen: _Seen) -> Callable[[Window], _Strip]:
+    """Return what gives the plate under a window, made when it is asked for."""
+    return lambda window: _held(plate, seen, window)
+
+
+def _held(plate: Plate, seen: _Seen, window: Window) -> _Strip:
+    working = _working(plate, window, seen.space, seen.stops)
+    return _Strip(window, working, _linear(plate, window, seen.space))
+
+
 def _patch(
-    plate: Plate,
+    under: Callable[[Window], _Strip],
     seen: _Seen,
     change: Image,
     grain: Image | None,
@@ -525,11 +551,11 @@ def _patch(
     def fill(top: int) -> None:
         strip = Window(box.x0, top, box.x1, min(top + _STRIP, box.y1))
         rows = strip.slices(box)
-        working = _working(plate, strip, seen.space, seen.stops)
+        there = under(strip)
         laid = None if grain is None else np.float32(grain_match) * grain[rows]
-        step = blend.lay_in(working, lay(strip), laid)
-        made = colour.decode(working + step, seen.stops)
-        made -= _linear(plate, strip, seen.space)
+        step = blend.lay_in(there.working, lay(strip), laid)
+        made = colour.decode(there.working + step, seen.stops)
+        made -= there.linear
         # What changes nothing changes no bit.
         np.multiply(made, step != 0.0, out=light[rows])
 
@@ -677,6 +703,11 @@ class _Way:
         self.milliseconds: dict[str, float] = {}
         self._cancel = cancel
         self._cache = cache
+
+    @property
+    def caches(self) -> bool:
+        """Whether what a stage makes is kept."""
+        return self._cache is not None
 
     def __call__(self, stage: str, key: str, make: Callable[[], Made]) -> Made:
         with self.timed(stage):
