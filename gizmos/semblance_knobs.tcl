@@ -44,7 +44,7 @@
  mask_forehead "true"
  addUserKnob {7 mask_grow l "grow" t "Grow the matte outward, or shrink it below 0. (% of face width)" R -10 10}
  mask_grow "0"
- addUserKnob {7 mask_feather l "feather" t "Soften the matte's edge. (% of face width)" R 0 10}
+ addUserKnob {7 mask_feather l "feather" t "Soften the matte's edge. (% of face width)" R 0 20}
  mask_feather "8"
  addUserKnob {7 mask_gamma l "gamma" t "Shape the matte's fall-off: above 1 lifts its edge, below 1 lowers it." R 0.25 4}
  mask_gamma "1"

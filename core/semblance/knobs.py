@@ -299,7 +299,7 @@ class MatteKnobs(_Checked):
         label="feather",
         unit="% of face width",
         range=(0.0, 25.0),
-        slider=(0.0, 10.0),
+        slider=(0.0, 20.0),
     )
     mask_gamma: float = knob(
         1.0,

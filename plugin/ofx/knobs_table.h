@@ -5,7 +5,7 @@
 #include <stddef.h>
 
 /* Sent in the worker's hello: equal where plug-in and worker know the same knobs. */
-#define SEMBLANCE_KNOBS_DIGEST "9d87a118c7e5af7c"
+#define SEMBLANCE_KNOBS_DIGEST "d017c155960cbc37"
 #define SEMBLANCE_KNOB_COUNT 31
 
 typedef enum {
@@ -53,7 +53,7 @@ static const semblance_knob semblance_knobs[SEMBLANCE_KNOB_COUNT] = {
     {"mask_jaw", "mask", "jaw", "Replace the jaw and the chin.", "", SEMBLANCE_BOOL, 1, 1.0, "", 0.0, 0.0, 0.0, 0.0, NULL, 0, 0.0, 0},
     {"mask_forehead", "mask", "forehead", "Replace the forehead.", "", SEMBLANCE_BOOL, 1, 1.0, "", 0.0, 0.0, 0.0, 0.0, NULL, 0, 0.0, 0},
     {"mask_grow", "mask", "grow", "Grow the matte outward, or shrink it below 0.", "% of face width", SEMBLANCE_FLOAT, 1, 0.0, "", -25.0, 25.0, -10.0, 10.0, NULL, 0, 0.0, 0},
-    {"mask_feather", "mask", "feather", "Soften the matte's edge.", "% of face width", SEMBLANCE_FLOAT, 1, 8.0, "", 0.0, 25.0, 0.0, 10.0, NULL, 0, 0.0, 0},
+    {"mask_feather", "mask", "feather", "Soften the matte's edge.", "% of face width", SEMBLANCE_FLOAT, 1, 8.0, "", 0.0, 25.0, 0.0, 20.0, NULL, 0, 0.0, 0},
     {"mask_gamma", "mask", "gamma", "Shape the matte's fall-off: above 1 lifts its edge, below 1 lowers it.", "", SEMBLANCE_FLOAT, 1, 1.0, "", 0.1, 10.0, 0.25, 4.0, NULL, 0, 0.0, 0},
     {"mask_occlusion", "mask", "occlusion", "Hold out what passes in front of the face: hands, a microphone, hair.", "", SEMBLANCE_FLOAT, 1, 0.5, "", 0.0, 1.0, 0.0, 1.0, NULL, 0, 0.0, 0},
     {"roto_mode", "mask", "roto mode", "How the roto input meets the matte: it holds out, stands instead of it, or adds to it.", "", SEMBLANCE_CHOICE, 0, 0.0, "", 0.0, 0.0, 0.0, 0.0, semblance_choices_roto_mode, 0, 0.0, 0},
