@@ -10,7 +10,6 @@ from __future__ import annotations
 import hashlib
 import time
 from collections.abc import Callable, Iterator, Mapping, Sequence
-from concurrent.futures import ThreadPoolExecutor
 from contextlib import contextmanager
 from dataclasses import dataclass, field
 from typing import Protocol, TypeVar
@@ -547,8 +546,7 @@ def _patch(
     """Bring the canonical change to the plate's resolution and to scene-linear light."""
     lay = align.laying(change, seen.crop.matrix)
     light = np.empty((box.height, box.width, 3), np.float32)
-
-    def fill(top: int) -> None:
+    for top in range(box.y0, box.y1, _STRIP):
         strip = Window(box.x0, top, box.x1, min(top + _STRIP, box.y1))
         rows = strip.slices(box)
         there = under(strip)
@@ -558,15 +556,6 @@ def _patch(
         made -= there.linear
         # What changes nothing changes no bit.
         np.multiply(made, step != 0.0, out=light[rows])
-
-    tops = range(box.y0, box.y1, _STRIP)
-    threads = min(cv2.getNumThreads(), len(tops))
-    if threads <= 1:
-        for top in tops:
-            fill(top)
-    else:
-        with ThreadPoolExecutor(threads) as pool:
-            list(pool.map(fill, tops))
     return Patch(light, box)
 
 
