@@ -29,6 +29,7 @@ lint: .venv/ready-test
 
 knobs: .venv/ready
 	$(BIN)/python -m semblance.forms .
+	$(BIN)/python gizmos/make_gizmos.py
 
 # A CMake of the environment serves where the machine has none.
 ofx:

@@ -165,13 +165,24 @@ def test_hosts_caches_that_know_the_node_are_told_and_left(tmp_path, monkeypatch
     assert len(list(cache.iterdir())) == 2
 
 
-def test_a_wish_for_nukes_menu_is_answered_honestly(tmp_path, capsys, monkeypatch):
+def test_nukes_init_gets_its_line_once_and_keeps_what_it_held(tmp_path, capsys, monkeypatch):
     made = tmp_path / "made" / install.BUNDLE
     (made / "Contents/Resources").mkdir(parents=True)
     monkeypatch.setattr(install, "_build", lambda folder: made)
-    words = ["install-host", "--ofx-dir", str(tmp_path / "o"), "--nuke-dir", str(tmp_path / "n")]
+    monkeypatch.setattr(install, "_replace", lambda bundle, place: None)
+    init = tmp_path / "nuke" / "init.py"
+    words = ["install-host", "--ofx-dir", str(tmp_path / "o"), "--nuke-dir", str(init.parent)]
     assert cli.main(words) == 0
-    said = capsys.readouterr()
-    assert "no menu or panel for Nuke" in said.err
-    assert "OFX_PLUGIN_PATH" in said.out
-    assert not (tmp_path / "n").exists()
+    assert str(init) in capsys.readouterr().out
+    init.write_text("print('mine')")
+    for _ in range(2):
+        assert cli.main(words) == 0
+    held = init.read_text()
+    assert held.startswith("print('mine')\nimport nuke\n")
+    assert held.count("nuke.pluginAddPath") == 1
+    folder = held.split("nuke.pluginAddPath('")[1].split("')")[0]
+    assert (Path(folder) / "menu.py").exists()
+    init.unlink()
+    init.mkdir()
+    assert cli.main(words) == 1
+    assert "add the line: nuke.pluginAddPath" in capsys.readouterr().err

@@ -474,6 +474,7 @@ def _fuzz(link: Link, scene: Scene, replies: int) -> None:
         assert frame.status in (Status.OK, Status.FAILED)
         assert frame.seconds < 1.0
         rendered += 1
+        instance.effect.messages.clear()
         done = int.from_bytes(count.read_bytes(), "little")
     assert _resident() - before < 32 << 20
     instance.destroy()

@@ -56,6 +56,7 @@ class Tokens:
     """Handles that are no addresses: reading through one faults at once, and none comes twice."""
 
     _BASE = 0x5EB1_0000_0000_0000  # not canonical on any 64-bit machine
+    _REMEMBERED = 10_000  # dead handles that are still told from ones that were never given
 
     def __init__(self, record: Record) -> None:
         self._record = record
@@ -73,6 +74,8 @@ class Tokens:
     def kill(self, token: int) -> None:
         with self._lock:
             self._dead[token] = type(self._alive.pop(token)).__name__
+            if len(self._dead) > self._REMEMBERED:
+                del self._dead[next(iter(self._dead))]
 
     def find(self, token: int | None, kind: type | tuple[type, ...]) -> Any:
         """Return what a token stands for; None, and a violation, if it is not that kind."""

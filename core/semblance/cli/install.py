@@ -14,7 +14,6 @@ from pathlib import Path
 import click
 
 from semblance.cli.options import DONE, FOLDER
-from semblance.cli.terminal import complain
 from semblance.errors import EnvironmentFault, OutputError
 
 __all__ = ["install_host"]
@@ -30,7 +29,11 @@ ROOT = Path(__file__).resolve().parents[3]
     type=FOLDER,
     help="Where the node goes; by default the folder in which every OpenFX host looks.",
 )
-@click.option("--nuke-dir", type=FOLDER, help="A folder of NUKE_PATH, for Nuke's menu and panel.")
+@click.option(
+    "--nuke-dir",
+    type=FOLDER,
+    help="A folder of NUKE_PATH, as ~/.nuke: its init.py gets the line for Nuke's menu and panel.",
+)
 def install_host(ofx_dir: Path | None, nuke_dir: Path | None) -> int:
     """Build the OpenFX node and install it for this machine's hosts.
 
@@ -48,10 +51,7 @@ def install_host(ofx_dir: Path | None, nuke_dir: Path | None) -> int:
     for cache in _caches_that_know_us():
         click.echo(f"to do     if a host shows old knobs, quit it and remove {cache}")
     if nuke_dir is not None:
-        complain(
-            f"nothing was written to {nuke_dir}: this version has no menu or panel for Nuke. "
-            "The node is there without them: Nuke lists it under Semblance."
-        )
+        click.echo(f"nuke      {_tell_nuke(nuke_dir.absolute())}")
     return DONE
 
 
@@ -60,6 +60,26 @@ def _standard_folder() -> Path:
     if sys.platform == "win32":
         return Path(os.environ["COMMONPROGRAMFILES"], "OFX", "Plugins")
     return Path("/Library/OFX/Plugins" if sys.platform == "darwin" else "/usr/OFX/Plugins")
+
+
+def _tell_nuke(folder: Path) -> Path:
+    """Add the line that loads our Nuke module to a folder's init.py, once; return the file."""
+    path = folder / "init.py"
+    line = f"nuke.pluginAddPath({(ROOT / 'plugin' / 'semblance_nuke').as_posix()!r})"
+    try:
+        text = path.read_text() if path.exists() else ""
+        if line not in text:
+            folder.mkdir(parents=True, exist_ok=True)
+            gap = "" if not text or text.endswith("\n") else "\n"
+            hidden = folder / ".semblance-init.py"
+            hidden.write_text(f"{text}{gap}import nuke\n{line}\n")
+            hidden.replace(path)
+    except OSError as error:
+        raise OutputError(
+            f"{path} can't be written: {error.strerror or error}",
+            f"Name a folder of NUKE_PATH that you may write to, or add the line: {line}",
+        ) from error
+    return path
 
 
 # --- building --------------------------------------------------------------------------------
