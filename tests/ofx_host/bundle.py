@@ -4,14 +4,13 @@ from __future__ import annotations
 
 import fcntl
 import functools
-import os
 import shutil
 import subprocess
 import sys
-import tempfile
 from pathlib import Path
 
-SOURCES = Path(__file__).parents[2] / "plugin" / "ofx"
+ROOT = Path(__file__).parents[2]
+SOURCES = ROOT / "plugin" / "ofx"
 
 
 def tool(name: str) -> str | None:
@@ -35,8 +34,7 @@ def built(sanitize: str = "") -> Path:
     RuntimeError
         It does not build; with all that the compiler said.
     """
-    base = Path(tempfile.gettempdir()) / f"semblance-ofx-tests-{os.getuid()}"
-    folder = base / (sanitize or "plain")
+    folder = ROOT / "build" / "ofx-tests" / (sanitize or "plain")
     folder.mkdir(parents=True, exist_ok=True)
     cmake = tool("cmake")
     assert cmake is not None
