@@ -39,6 +39,7 @@ __all__ = [
     "linear_to_srgb",
     "luma",
     "resolve_space",
+    "slope",
     "srgb_to_linear",
     "to_linear",
 ]
@@ -159,6 +160,24 @@ def decode(working: Pixels, stops: float = 0.0) -> Pixels:
             above = (_at_least(source, 1.0) - np.float32(1.0)) * np.float32(1.0 / _LOG_SLOPE)
             result += np.asarray(cv2.exp(above)) - np.float32(1.0)
         result *= np.float32(gain)
+
+    return _in_blocks(curve, working)
+
+
+def slope(working: Pixels) -> Pixels:
+    """Return how much light, 1 at display white, a small step of the working code makes.
+
+    Parameters
+    ----------
+    working : (..., 3) float32 array
+        Held to 0..1.
+    """
+
+    def curve(source: Pixels, result: Pixels) -> None:
+        held = _at_least(_at_most(source, 1.0), _ENCODED_TOE)
+        held += np.float32(0.055)
+        cv2.pow(held, 1.4, dst=held)
+        np.multiply(held, np.float32(2.4 * 1.055**-2.4), out=result)
 
     return _in_blocks(curve, working)
 

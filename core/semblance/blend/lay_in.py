@@ -12,6 +12,9 @@ __all__ = ["blown", "lay_in", "packed", "plate_grain"]
 
 Image = NDArray[np.float32]
 
+_LOG_SLOPE = 1.055 / 2.4
+"""Working codes to a natural logarithm of light above display white (`colour.encode`)."""
+
 _HIGHLIGHT = 0.25
 """How far beyond display white, in working codes, a pixel is still the face's: a blown-out
 highlight holds no face to replace, and must come back as bright as it was."""
@@ -23,9 +26,9 @@ def packed(change: Image, crop: Image, another: Image) -> Image:
     Parameters
     ----------
     change : (n, n, 3) float32 array
-        `match`'s result.
+        The new face minus the crop, in light where 1 is display white.
     crop : (n, n, 3) float32 array
-        The plate as the crop shows it.
+        The plate as the crop shows it, in the same light.
     another : (n, n) float32 array
         0..1, where the face becomes another's (`match.changed`).
 
@@ -75,16 +78,16 @@ def lay_in(plate: Image, laid: Image, grain: Image | None = None) -> Image:
     Parameters
     ----------
     plate : (h, w, 3) float32 array
-        The plate over the face's window, working encoding, any range.
+        The plate over the face's window, in light where 1 is display white; any range.
     laid : (h, w, 4) float32 array
         `packed`'s result, laid over the same window.
     grain : (h, w, 3) float32 array, optional
-        What is laid over the smooth new face (`plate_grain`).
+        What is laid over the smooth new face, in the same light.
 
     Returns
     -------
     (h, w, 3) float32 array
-        Working encoding, to be added to the plate; 0 where the face changes nothing.
+        To be added to the plate; exactly 0 where the face changes nothing.
     """
     another = cv2.merge([cv2.extractChannel(laid, 3)] * 3)
     step = np.clip(plate, 0.0, 1.0)
@@ -92,9 +95,11 @@ def lay_in(plate: Image, laid: Image, grain: Image | None = None) -> Image:
     cv2.subtract(cv2.cvtColor(laid, cv2.COLOR_BGRA2BGR), step, dst=step)
     if grain is not None:
         cv2.add(step, grain, dst=step)
-    highlight = blown(plate)
-    if highlight is not None:
-        np.multiply(step, cv2.merge([1.0 - highlight] * 3), out=step)
+    if plate.max() > 1.0:
+        red, green, blue = cv2.split(plate)
+        brightest = np.maximum(np.asarray(cv2.max(cv2.max(red, green), blue)), np.float32(1.0))
+        kept = cv2.pow(brightest, -_LOG_SLOPE / _HIGHLIGHT)  # as `blown`, of light
+        np.multiply(step, cv2.merge([kept] * 3), out=step)
     return np.asarray(step, np.float32)
 
 
