@@ -24,6 +24,7 @@ import PyOpenColorIO as ocio
 from numpy.typing import NDArray
 
 from semblance.errors import InputError, KnobError
+from semblance.plate import finite
 
 __all__ = [
     "EXPOSURE_TARGET",
@@ -34,7 +35,6 @@ __all__ = [
     "encode",
     "encode_half",
     "face_luma",
-    "finite",
     "from_linear",
     "linear_to_srgb",
     "luma",
@@ -194,13 +194,6 @@ def encode_half(pixels: NDArray[np.float16], stops: float = 0.0) -> Pixels:
     """
     bits = np.ascontiguousarray(pixels).view(np.uint16)
     return np.asarray(np.take(_half_table(float(stops)), bits, mode="clip"))
-
-
-def finite(pixels: Pixels) -> Pixels:
-    """Replace what is not a number by 0 and infinities by a half's limit; a copy if needed."""
-    if math.isfinite(float(pixels.max(initial=0.0)) - float(pixels.min(initial=0.0))):
-        return pixels
-    return np.nan_to_num(pixels, nan=0.0, posinf=65504.0, neginf=-65504.0)
 
 
 @lru_cache(maxsize=8)

@@ -26,7 +26,7 @@ from semblance.exr import read_plate
 from semblance.face import Crop, Face, Inference, Matte, Patch, Roto, Track
 from semblance.knobs import ColourKnobs, InferKnobs, Knobs, MatteKnobs, stage_key
 from semblance.layers import empty, layers
-from semblance.plate import Plate, Window
+from semblance.plate import Plate, Window, finite
 
 __all__ = ["Network", "Result", "Statistics", "colours", "face_luma", "region", "render",
            "shot_stops"]  # fmt: skip
@@ -578,7 +578,7 @@ def _in_plate_space(plate: Plate, window: Window, change: Image, space: str) -> 
 
 
 def _layers(plate: Plate, seen: _Seen, patch: Patch, drawn: Matte) -> Mapping[str, Image]:
-    picture = colour.finite(plate.picture(patch.window))
+    picture = finite(plate.picture(patch.window))
     face = picture + _in_plate_space(plate, patch.window, patch.change, seen.space)
     crop = seen.crop
     return layers(plate, patch.window, crop.matrix, crop.landmarks, face, drawn.pixels)
@@ -600,7 +600,7 @@ def _view(
         return finished
     if view == "difference":
         change = finished.picture(box) - plate.picture(box)
-        return _shown(_black(plate), colour.finite(np.abs(change)), box)
+        return _shown(_black(plate), finite(np.abs(change)), box)
     if view == "matte":
         return _shown(_black(plate), np.repeat(drawn.pixels[..., None], 3, axis=2), box)
     if view == "patch":
@@ -640,7 +640,7 @@ def _working(plate: Plate, window: Window, space: str, stops: float) -> Image:
 
 def _linear(plate: Plate, window: Window, space: str) -> Image:
     """Return a window of the plate in linear Rec.709, not premultiplied, finite."""
-    return colour.finite(colour.to_linear(_straight(plate, window), space))
+    return finite(colour.to_linear(_straight(plate, window), space))
 
 
 def _straight(plate: Plate, window: Window) -> Image:

@@ -15,7 +15,7 @@ from numpy.typing import NDArray
 
 from semblance.errors import PlateError
 
-__all__ = ["Plate", "Window"]
+__all__ = ["Plate", "Window", "finite"]
 
 _STRIP = 64
 """Rows that are worked on at a time, so that they stay in the processor's cache."""
@@ -267,7 +267,7 @@ class Plate:
             planes = cv2.split(np.ascontiguousarray(change[strip], np.float32))
             for name, plane in zip(self.rgb, planes, strict=True):
                 there = channels[name][rows, columns][strip]
-                values = _finite(_converted(there, np.float32))
+                values = finite(_converted(there, np.float32))
                 values = np.add(values, plane, out=plane)
                 limit = float(np.finfo(there.dtype).max)
                 np.clip(values, -limit, limit, out=values)
@@ -281,8 +281,9 @@ class Plate:
         return (slice(0), slice(0)) if window.empty else window.slices(self.window)
 
 
-def _finite(pixels: NDArray[np.float32]) -> NDArray[np.float32]:
-    if math.isfinite(float(pixels.max()) - float(pixels.min())):
+def finite(pixels: NDArray[np.float32]) -> NDArray[np.float32]:
+    """Replace what is not a number by 0 and infinities by a half's limit; a copy if needed."""
+    if math.isfinite(float(pixels.max(initial=0.0)) - float(pixels.min(initial=0.0))):
         return pixels
     return np.nan_to_num(pixels, nan=0.0, posinf=65504.0, neginf=-65504.0)
 

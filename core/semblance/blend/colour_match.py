@@ -11,12 +11,11 @@ References
 Oklab: Ottosson, "A perceptual color space for image processing", 2020. Linear optimal transport:
 Pitié and Kokaram, "The linear Monge-Kantorovitch linear colour mapping for example-based colour
 transfer", CVMP 2007, section 3. Mean and spread: Reinhard et al., "Color transfer between images",
-IEEE CG&A 21(5), 2001. The working encoding's curve: IEC 61966-2-1:1999, as `colour.encode` has it.
+IEEE CG&A 21(5), 2001.
 """
 
 from __future__ import annotations
 
-import math
 from collections.abc import Sequence
 from dataclasses import dataclass
 
@@ -24,6 +23,7 @@ import cv2
 import numpy as np
 from numpy.typing import NDArray
 
+from semblance import colour
 from semblance.knobs import MatchKnobs
 
 __all__ = ["Moments", "average", "matched", "measure"]
@@ -51,18 +51,7 @@ _ROOTS_TO_OKLAB = np.array(
 
 _OKLAB_TO_ROOTS = np.linalg.inv(_ROOTS_TO_OKLAB)
 
-_SCALE = 1.055**2.4
-"""Light is carried as (code + 0.055)^2.4, this much too large, which saves a division a pixel."""
-
-_LIGHT_TO_CONES = _TO_CONES / _SCALE
-_CONES_TO_LIGHT = np.linalg.inv(_LIGHT_TO_CONES)
-
-_TOE = 0.04045
-"""Code where the sRGB curve meets its straight line."""
-
-_TOE_LIGHT = (_TOE + 0.055) ** 2.4
-_TOE_SLOPE = 12.92 / _SCALE
-_LOG_SLOPE = 1.055 / 2.4
+_CONES_TO_LIGHT = np.linalg.inv(_TO_CONES)
 
 _SIDE = 128
 """Statistics are of a picture of about this side: finer is grain, which is not colour."""
@@ -136,9 +125,8 @@ def measure(pixels: Image, weights: Image) -> Moments | None:
     if chosen.size < _FEWEST:
         return None
     colours = np.take(cells.reshape(-1, 3), chosen, axis=0)[None]
-    light, cones = np.empty_like(colours), np.empty_like(colours)
-    _decode(colours, light, cones)
-    _transform(light, _LIGHT_TO_CONES, cones)
+    light, cones = colour.decode(colours), np.empty_like(colours)
+    _transform(light, _TO_CONES, cones)
     _cube_roots(cones, light)
     oklab = _ROOTS_TO_OKLAB @ light[0].T.astype(np.float64)
     share = np.take(shares, chosen).astype(np.float64)
@@ -210,12 +198,12 @@ def matched(face: Image, source: Moments, target: Moments, knobs: MatchKnobs) ->
     result = np.empty(face.shape, np.float32)
     rows = min(max(_STRIP // face.shape[1], 1), face.shape[0])
     # The same few arrays over and over: to ask the system for memory costs more than the sums.
-    scratch = np.empty((4, rows, *face.shape[1:]), np.float32)
+    scratch = np.empty((3, rows, *face.shape[1:]), np.float32)
     for row in range(0, face.shape[0], rows):
         strip = face[row : row + rows]
-        light, spare, step, roots = scratch[:, : strip.shape[0]]
-        _decode(strip, light, spare)
-        _transform(light, _LIGHT_TO_CONES, step)
+        spare, step, roots = scratch[:, : strip.shape[0]]
+        light = colour.decode(strip)
+        _transform(light, _TO_CONES, step)
         _cube_roots(step, roots)
         if curves:
             _through(roots, curves, amount, step)
@@ -224,7 +212,7 @@ def matched(face: Image, source: Moments, target: Moments, knobs: MatchKnobs) ->
         _cube_step(roots, step, spare)
         _transform(spare, _CONES_TO_LIGHT, step)
         light += step
-        _encode(light, spare, result[row : row + rows])
+        result[row : row + rows] = colour.encode(light)
     return result
 
 
@@ -331,44 +319,6 @@ def _cube_roots(values: Image, roots: Image) -> None:
     roots *= np.float32(-2.0 / 3.0)
     cv2.exp(roots, dst=roots)
     roots *= values
-
-
-def _decode(working: Image, light: Image, line: Image) -> None:
-    """Write the light of working codes, times `_SCALE`: `colour.decode` in few passes."""
-    # The line below the toe is the curve held at the toe, and what is missing from there.
-    cv2.threshold(working, _TOE, 0.0, cv2.THRESH_TRUNC, dst=line)
-    cv2.addWeighted(working, 1.0, line, -1.0, _TOE + 0.055, dst=light)
-    above = _cut(light, 1.055)
-    cv2.log(light, dst=light)
-    if above is not None:
-        cv2.scaleAdd(above, 1.0 / 1.055, light, dst=light)
-    light *= np.float32(2.4)
-    cv2.exp(light, dst=light)
-    cv2.addWeighted(line, 1.0 / _TOE_SLOPE, light, 1.0, -_TOE / _TOE_SLOPE, dst=light)
-
-
-def _encode(light: Image, line: Image, working: Image) -> None:
-    """Write the working codes of light times `_SCALE`, which is overwritten."""
-    cv2.threshold(light, _TOE_LIGHT, 0.0, cv2.THRESH_TRUNC, dst=line)
-    cv2.addWeighted(light, 1.0, line, -1.0, _TOE_LIGHT, dst=light)
-    cv2.log(light, dst=light)
-    above = _cut(light, math.log(_SCALE))
-    light *= np.float32(1.0 / 2.4)
-    cv2.exp(light, dst=light)
-    shift = -0.055 - _TOE_SLOPE * _TOE_LIGHT
-    cv2.addWeighted(line, _TOE_SLOPE, light, 1.0, shift, dst=working)
-    if above is not None:
-        cv2.scaleAdd(above, _LOG_SLOPE, working, dst=working)
-
-
-def _cut(values: Image, limit: float) -> Image | None:
-    """Cut values off at a limit, and return what was above it, or None where nothing was."""
-    if values.max() <= limit:
-        return None
-    above = values - np.float32(limit)
-    np.maximum(above, np.float32(0.0), out=above)
-    values -= above
-    return above
 
 
 def _transform(pixels: Image, matrix: NDArray[np.floating], result: Image) -> None:
