@@ -39,7 +39,7 @@ ofx:
 clean:
 	rm -rf .venv out build
 
-.venv/ready: pyproject.toml
+.venv/ready: pyproject.toml core/semblance/kernels.c
 	$(PYTHON) -c 'import sys; sys.exit(sys.version_info < (3, 11) and "Semblance needs Python 3.11 or newer; name one: make PYTHON=python3.11")'
 	test -x $(BIN)/python || $(PYTHON) -m venv .venv
 	$(BIN)/python -m pip install --quiet --disable-pip-version-check -e .

@@ -127,7 +127,7 @@ def test_a_highlight_keeps_its_shoulder_and_lights_nothing_around_it() -> None:
     y, x = np.mgrid[:90, :120]
     spot = 50.0 * np.exp(-0.5 * ((x - 63) ** 2 + (y - 45) ** 2) / 1.5**2).astype(np.float32)
     lit = plate.with_change(
-        np.repeat(spot[..., None], 3, axis=2), plate.window, np.ones(spot.shape, bool)
+        np.repeat(spot[..., None], 3, axis=2), plate.window, np.ones(spot.shape, np.float32)
     )
     seen, without = (render(each, Draughtsman()).plate.picture() for each in (lit, plate))
     shoulder = (spot > 1.5) & (spot < 40.0)
@@ -267,7 +267,7 @@ class Counting(Painter):
 
 
 OF_THE_NETWORK = {"identity_strength": 0.5, "looks": 3, "exposure": 1.0, "input_space": "ACEScg"}
-OF_THE_SHOT = {"model", "likeness", "face", "track_file", "smoothing", "auto_exposure"}
+OF_THE_SHOT = {"model", "likeness", "face", "track_file", "roto_file", "smoothing", "auto_exposure"}
 
 
 def other(knob: Knob) -> object:

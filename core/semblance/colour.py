@@ -23,8 +23,8 @@ import numpy as np
 import PyOpenColorIO as ocio
 from numpy.typing import NDArray
 
+from semblance import kernels
 from semblance.errors import InputError, KnobError
-from semblance.plate import finite
 
 __all__ = [
     "EXPOSURE_TARGET",
@@ -33,13 +33,11 @@ __all__ = [
     "auto_stops",
     "decode",
     "encode",
-    "encode_half",
     "face_luma",
     "from_linear",
     "linear_to_srgb",
     "luma",
     "resolve_space",
-    "slope",
     "srgb_to_linear",
     "to_linear",
 ]
@@ -58,24 +56,6 @@ EXPOSURE_TARGET = 0.12
 LUMA_WEIGHTS = np.array([0.2126, 0.7152, 0.0722], np.float32)
 
 _BUILT_IN = "ocio://studio-config-latest"
-_LOG_SLOPE = 1.055 / 2.4
-"""Slope of the sRGB curve at 1, which the logarithm carries on without a kink."""
-
-_TOE, _ENCODED_TOE = 0.0031308, 0.04045
-"""Where the sRGB curve's straight line ends, in light and in code."""
-
-
-def _power(value: float, exponent: float) -> np.float32:
-    return np.float32(np.asarray(cv2.pow(np.full((1, 8), value, np.float32), exponent))[0, 0])
-
-
-_TOE_CURVE = np.float32(1.055) * _power(_TOE, 1 / 2.4)
-_ENCODED_TOE_CURVE = np.float32(1.055**-2.4) * _power(_ENCODED_TOE + 0.055, 2.4)
-"""What the curved piece adds at its lower end, so that the line alone is left below."""
-
-_BLOCK = 1 << 16
-"""Values that are encoded at once."""
-
 # CIE xy of red, green, blue and white, as an EXR header gives them, for the usual linear spaces.
 _CHROMATICITIES = {
     LINEAR: (0.64, 0.33, 0.30, 0.60, 0.15, 0.06, 0.3127, 0.3290),
@@ -121,114 +101,18 @@ def encode(linear: Pixels, stops: float = 0.0) -> Pixels:
     (..., 3) float32 array
         0..1 for what a display would show, above 1 and below 0 beyond.
     """
-    gain = 2.0**stops
-
-    def curve(source: Pixels, result: Pixels) -> None:
-        exposed = source * np.float32(gain)
-        highest = exposed.max()
-        if not (highest < np.inf and exposed.min() > -np.inf):
-            result[:] = _encode_any(exposed)
-            return
-        # Three pieces that are each constant outside their own range, added: no branch per pixel.
-        middle = _at_least(_at_most(exposed, 1.0), _TOE)
-        cv2.pow(middle, 1 / 2.4, dst=middle)
-        middle *= np.float32(1.055)
-        middle -= _TOE_CURVE  # exactly 0 on the line
-        cv2.scaleAdd(_at_most(exposed, _TOE), 12.92, middle, dst=result)
-        if highest > 1.0:
-            cv2.scaleAdd(cv2.log(_at_least(exposed, 1.0)), _LOG_SLOPE, result, dst=result)
-
-    return _in_blocks(curve, linear)
+    return _curve(kernels.encode, linear, 2.0**stops)
 
 
 def decode(working: Pixels, stops: float = 0.0) -> Pixels:
     """Return scene-linear Rec.709 of the working encoding: the inverse of `encode`."""
-    gain = 2.0**-stops
-
-    def curve(source: Pixels, result: Pixels) -> None:
-        highest = source.max()
-        if not (highest < np.inf and source.min() > -np.inf):
-            result[:] = _decode_any(source) * np.float32(gain)
-            return
-        middle = _at_least(_at_most(source, 1.0), _ENCODED_TOE)
-        middle += np.float32(0.055)
-        cv2.pow(middle, 2.4, dst=middle)
-        middle *= np.float32(1.055**-2.4)
-        middle -= _ENCODED_TOE_CURVE
-        cv2.scaleAdd(_at_most(source, _ENCODED_TOE), 1.0 / 12.92, middle, dst=result)
-        if highest > 1.0:
-            above = (_at_least(source, 1.0) - np.float32(1.0)) * np.float32(1.0 / _LOG_SLOPE)
-            result += np.asarray(cv2.exp(above)) - np.float32(1.0)
-        result *= np.float32(gain)
-
-    return _in_blocks(curve, working)
+    return _curve(kernels.decode, working, 2.0**-stops)
 
 
-def slope(working: Pixels) -> Pixels:
-    """Return how much light, 1 at display white, a small step of the working code makes.
-
-    Parameters
-    ----------
-    working : (..., 3) float32 array
-        Held to 0..1.
-    """
-
-    def curve(source: Pixels, result: Pixels) -> None:
-        held = _at_least(_at_most(source, 1.0), _ENCODED_TOE)
-        held += np.float32(0.055)
-        cv2.pow(held, 1.4, dst=held)
-        np.multiply(held, np.float32(2.4 * 1.055**-2.4), out=result)
-
-    return _in_blocks(curve, working)
-
-
-def encode_half(pixels: NDArray[np.float16], stops: float = 0.0) -> Pixels:
-    """Return the working encoding of linear Rec.709 in half: `encode` by a table of all halfs.
-
-    Parameters
-    ----------
-    pixels : (...) float16 array
-        NaN counts as 0, and an infinity as a half's limit.
-    stops : float
-        Exposure that is applied first.
-    """
-    bits = np.ascontiguousarray(pixels).view(np.uint16)
-    return np.asarray(np.take(_half_table(float(stops)), bits, mode="clip"))
-
-
-@lru_cache(maxsize=8)
-def _half_table(stops: float) -> Pixels:
-    every = np.arange(65536, dtype=np.uint16).view(np.float16).astype(np.float32)
-    table = encode(finite(every), stops)
-    table.flags.writeable = False
-    return table
-
-
-def _encode_any(exposed: Pixels) -> Pixels:
-    high = 1.0 + np.float32(_LOG_SLOPE) * np.log(np.maximum(exposed, 1.0))
-    return np.where(exposed > 1.0, high, linear_to_srgb(exposed)).astype(np.float32)
-
-
-def _decode_any(working: Pixels) -> Pixels:
-    high = np.exp((np.maximum(working, 1.0) - 1.0) / np.float32(_LOG_SLOPE))
-    return np.where(working > 1.0, high, srgb_to_linear(working)).astype(np.float32)
-
-
-def _at_most(values: Pixels, limit: float) -> Pixels:
-    return np.asarray(cv2.min(values, limit), np.float32)  # type: ignore[call-overload]
-
-
-def _at_least(values: Pixels, limit: float) -> Pixels:
-    return np.asarray(cv2.max(values, limit), np.float32)  # type: ignore[call-overload]
-
-
-def _in_blocks(curve: Callable[[Pixels, Pixels], None], pixels: Pixels) -> Pixels:
-    """Run a curve over an array, piece by piece: what a piece needs stays in the cache."""
+def _curve(of: Callable[[Pixels, Pixels, float], None], pixels: Pixels, gain: float) -> Pixels:
     source = np.ascontiguousarray(pixels, np.float32)
     result = np.empty(source.shape, np.float32)
-    flat, out = source.reshape(1, -1), result.reshape(1, -1)
-    for start in range(0, source.size, _BLOCK):
-        curve(flat[:, start : start + _BLOCK], out[:, start : start + _BLOCK])
+    of(source.reshape(-1), result.reshape(-1), gain)
     return result
 
 

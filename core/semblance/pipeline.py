@@ -47,8 +47,6 @@ _VIEWS = (
 """Further looks at a face: shift in canonical units, degrees, size. In opposite pairs, so that
 their mean lies where the face is; no farther than the jitter that a likeness is trained with."""
 
-_NOWHERE = Window(0, 0, 0, 0)
-
 _SAMPLES = 12
 """Frames in which a face is measured for exposure where its track holds no luma."""
 
@@ -56,8 +54,8 @@ _SAMPLES = 12
 _GRID = 32
 """Pixels to which the patch's box is rounded: a matte that moves a little keeps its patch."""
 
-_STRIP = 64
-"""Rows of the patch that are worked on at a time, so that they stay in the processor's cache."""
+_STRIP = 32
+"""Rows that are worked on at a time, so that they stay in the processor's cache."""
 
 
 class Network(Protocol):
@@ -117,18 +115,10 @@ class _Seen:
     """The plate over the face's square, as the stages need it."""
 
     window: Window
-    shown: Image  # working encoding, 0..1: what the network may see
+    light: Image  # linear Rec.709 at the shot's exposure, 0..1: what the network may see
     crop: Crop
     space: str
     stops: float
-
-
-@dataclass(frozen=True)
-class _Change:
-    """The new face in the canonical square, on its way to the plate; light, 1 at display white."""
-
-    packed: Image  # as `blend.packed`
-    slope: Image | None  # light for a step of the working code, for the grain
 
 
 @dataclass(frozen=True)
@@ -214,9 +204,12 @@ def render(
     grain, laid_grain = None, None
     another = _another(seen, inference, knobs.identity.identity_strength)
     if knobs.match.grain_match > 0.0:
-        grain = way("grain", looked.key, lambda: _grain(seen, hull))
+        code = way("grain", f"code {looked.key}", lambda: colour.encode(seen.light))
+        found = grain = way("grain", looked.key, lambda: _grain(seen, code, hull))
         grain_key = f"{looked.inferred_key} {box} {frame}"
-        laid_grain = way("grain", grain_key, lambda: _laid_grain(seen, another, grain, box, frame))
+        laid_grain = way(
+            "grain", grain_key, lambda: _laid_grain(seen, code, another, found, box, frame)
+        )
     weights = _weights(inference, hull, front, knobs.mask)
     change_key = stage_key(
         f"{looked.inferred_key} {knobs.mask.mask_occlusion} {_digest(around)} {frame}", knobs.match
@@ -367,15 +360,17 @@ def _see(plate: Plate, face: Face, size: int, knobs: ColourKnobs, stops: float) 
         return None
     space = colour.resolve_space(knobs.input_space, plate.metadata)
     exposure = knobs.exposure + (stops if knobs.auto_exposure else 0.0)
-    shown = _working(plate, window, space, exposure)
-    blown = blend.blown(shown)
-    np.clip(shown, 0.0, 1.0, out=shown)
-    pixels = align.to_crop(shown, window, matrix, size)
-    np.clip(pixels, 0.0, 1.0, out=pixels)
-    if blown is not None:
-        blown = np.clip(align.to_crop(blown, window, matrix, size), 0.0, 1.0)
-    crop = Crop(pixels, matrix, align.transform(face.landmarks, matrix), blown)
-    return _Seen(window, shown, crop, space, exposure)
+    light, beyond = _exposed(plate, window, space, exposure)
+    pixels = _code(align.to_crop(light, window, matrix, size))
+    if beyond is not None:
+        beyond = np.clip(align.to_crop(beyond, window, matrix, size), 0.0, 1.0)
+    crop = Crop(pixels, matrix, align.transform(face.landmarks, matrix), beyond)
+    return _Seen(window, light, crop, space, exposure)
+
+
+def _code(light: Image) -> Image:
+    """Return resampled light as the network sees it; the filter's overshoot is none of it."""
+    return colour.encode(np.clip(light, 0.0, 1.0, out=light))
 
 
 def _infer(network: Network, seen: _Seen, knobs: InferKnobs) -> Inference:
@@ -388,11 +383,11 @@ def _infer(network: Network, seen: _Seen, knobs: InferKnobs) -> Inference:
     if knobs.looks == 1:
         return first
     size = network.size
-    cut = align.cropping(seen.shown, seen.window, seen.crop.matrix, size)
+    cut = align.cropping(seen.light, seen.window, seen.crop.matrix, size)
     faces, own = [_joined(first.rgb, first.matte)], [first.own]
     for view in _VIEWS[: knobs.looks - 1]:
         nudge = align.nudge(*view)
-        crop = np.clip(cut(align.chain(seen.crop.matrix, nudge)), 0.0, 1.0)
+        crop = _code(cut(align.chain(seen.crop.matrix, nudge)))
         look = network.infer(crop, knobs.identity_strength)
         back = align.invert(nudge)
         back[:, 2] *= size  # from canonical units to pixels of the crop
@@ -471,11 +466,11 @@ def _laid_matte(
     return matte.with_roto(Matte(_clean(pixels), box), roto, knobs)
 
 
-def _grain(seen: _Seen, hull: Image) -> blend.Grain:
+def _grain(seen: _Seen, shown: Image, hull: Image) -> blend.Grain:
     """Measure the plate's grain on the face."""
     scale = 1.0 / float(np.hypot(*seen.crop.matrix[:, 1])) / seen.crop.pixels.shape[0]
     inside = align.to_plate(hull, seen.crop.matrix, seen.window, outside=0.0)
-    return blend.grain_of(seen.shown, inside, scale)
+    return blend.grain_of(shown, inside, scale)
 
 
 def _another(seen: _Seen, inference: Inference, strength: float) -> Image:
@@ -486,14 +481,12 @@ def _another(seen: _Seen, inference: Inference, strength: float) -> Image:
 
 
 def _laid_grain(
-    seen: _Seen, another: Image, grain: blend.Grain | None, box: Window, frame: int
-) -> Image | None:
+    seen: _Seen, shown: Image, another: Image, grain: blend.Grain, box: Window, frame: int
+) -> Image:
     """Return the plate's grain that is too fine for the crop, over a window of the plate."""
-    if grain is None:
-        return None
     packed = cv2.merge([*cv2.split(seen.crop.pixels), another])
     laid = align.to_plate(np.asarray(packed, np.float32), seen.crop.matrix, box)
-    return blend.plate_grain(seen.shown[box.slices(seen.window)], laid, grain, frame)
+    return blend.plate_grain(shown[box.slices(seen.window)], laid, grain, frame)
 
 
 def _change(
@@ -505,7 +498,7 @@ def _change(
     grain: blend.Grain | None,
     frame: int,
     knobs: Knobs,
-) -> _Change:
+) -> Image:
     """Return the new face as what it changes of the plate's crop, packed for the way there."""
     strength = knobs.identity.identity_strength
     own = blend.colours(seen.crop, inference, weights, knobs.match)
@@ -514,58 +507,43 @@ def _change(
     kept = blend.away_from_highlights(seen.crop)
     if kept is not None:
         change = change * kept[..., None]
-    face = seen.crop.pixels + change
-    before, after = colour.decode(seen.crop.pixels), colour.decode(face)
-    after -= before
-    return _Change(
-        blend.packed(after, before, another), None if grain is None else colour.slope(face)
-    )
+    return blend.packed(seen.crop.pixels, change, another)
 
 
 def _patch(
     plate: Plate,
     seen: _Seen,
-    change: _Change,
+    change: Image,
     grain: Image | None,
     box: Window,
     grain_match: float,
 ) -> Patch:
     """Bring the canonical change to the plate's resolution and exposure."""
-    lay = align.laying(change.packed, seen.crop.matrix)
-    lay_slope = None
-    if grain is not None and change.slope is not None:
-        lay_slope = align.laying(_by_four(change.slope), seen.crop.matrix)
-    white, gain = np.float32(2.0**seen.stops), np.float32(2.0**-seen.stops)
+    lay = align.laying(change, seen.crop.matrix)
     light = np.empty((box.height, box.width, 3), np.float32)
     for top in range(box.y0, box.y1, _STRIP):
         strip = Window(box.x0, top, box.x1, min(top + _STRIP, box.y1))
         rows = strip.slices(box)
-        laid = None
-        if grain is not None and lay_slope is not None:
-            laid = np.multiply(grain[rows], cv2.cvtColor(lay_slope(strip), cv2.COLOR_BGRA2BGR))
-            laid *= np.float32(grain_match)
-        step = blend.lay_in(_linear(plate, strip, seen.space) * white, lay(strip), laid)
-        np.multiply(step, gain, out=light[rows])
+        noise = None if grain is None else grain[rows]
+        linear = _linear(plate, strip, seen.space)
+        light[rows] = blend.lay_in(linear, lay(strip), noise, grain_match, seen.stops)
     return Patch(light, box)
-
-
-def _by_four(pixels: Image) -> Image:
-    """Return three channels as four, which are warped in a third of the time."""
-    return np.asarray(cv2.cvtColor(pixels, cv2.COLOR_BGR2BGRA), np.float32)
 
 
 def _finish(
     plate: Plate, seen: _Seen, patch: Patch, drawn: Matte, knobs: Knobs
 ) -> tuple[Plate, Window | None]:
     """Lay the face in, in the plate's own space, premultiplied as it was."""
-    change, touched = blend.composite(patch.change, drawn.pixels, knobs.blend)
-    window = matte.window_of(drawn) if touched.any() else _NOWHERE
+    change, share = blend.composite(patch.change, drawn.pixels, knobs.blend)
+    window = matte.window_of(Matte(share, drawn.window))
     if window.empty:
         return plate, None
     inside = window.slices(drawn.window)
-    change, touched = change[inside], touched[inside]
+    change, share = change[inside], share[inside]
+    if seen.space != colour.LINEAR:  # where a share of a change is no share of its code
+        change, share = change * share[..., None], (share > 0.0).astype(np.float32)
     step = _in_plate_space(plate, window, change, seen.space)
-    return plate.with_change(step, window, touched), window
+    return plate.with_change(step, window, share), window
 
 
 def _in_plate_space(plate: Plate, window: Window, change: Image, space: str) -> Image:
@@ -617,25 +595,31 @@ def _with_landmarks(plate: Plate, face: Face, seen: _Seen) -> Plate:
     """Draw the landmarks as green discs, one percent of the face wide, at the face's level."""
     square = 1.0 / float(np.hypot(*seen.crop.matrix[:, 1]))
     radius = max(0.006 * square, 1.0)
-    drawn = np.zeros(seen.shown.shape[:2], np.float32)
+    drawn = np.zeros(seen.light.shape[:2], np.float32)
     for x, y in face.landmarks - (seen.window.x0 + 0.5, seen.window.y0 + 0.5):
         centre = (round(16 * float(x)), round(16 * float(y)))
         cv2.circle(drawn, centre, round(16 * radius), 1.0, -1, cv2.LINE_8, 4)
     level = colour.EXPOSURE_TARGET * 4.0 * 2.0**-seen.stops
     green = colour.from_linear(np.full((1, 1, 3), (0, level, 0), np.float32), seen.space)
-    pixels = np.broadcast_to(green, seen.shown.shape)
+    pixels = np.broadcast_to(green, seen.light.shape)
     return plate.with_picture(np.asarray(pixels, np.float32), seen.window, drawn > 0.5)
 
 
-def _working(plate: Plate, window: Window, space: str, stops: float) -> Image:
-    """Return a window of the plate in the working encoding, finite."""
-    channels = [plate.channels[name] for name in plate.rgb]
-    halves = all(pixels.dtype == np.float16 for pixels in channels)
-    if halves and plate.alpha is None and space == colour.LINEAR:
-        inside = window.slices(plate.window)
-        planes = [colour.encode_half(pixels[inside], stops) for pixels in channels]
-        return np.asarray(cv2.merge(planes), np.float32)
-    return colour.encode(_linear(plate, window, space), stops)
+def _exposed(plate: Plate, window: Window, space: str, stops: float) -> tuple[Image, Image | None]:
+    """Return a window's light where 1 is display white, held to 0..1, and what is blown out."""
+    light = np.empty((window.height, window.width, 3), np.float32)
+    beyond, gain = None, np.float32(2.0**stops)
+    for top in range(window.y0, window.y1, _STRIP):
+        strip = Window(window.x0, top, window.x1, min(top + _STRIP, window.y1))
+        rows = strip.slices(window)
+        exposed = _linear(plate, strip, space) * gain
+        blown = blend.blown(exposed)
+        if blown is not None:
+            if beyond is None:
+                beyond = np.zeros(light.shape[:2], np.float32)
+            beyond[rows] = blown
+        np.clip(exposed, 0.0, 1.0, out=light[rows])
+    return light, beyond
 
 
 def _linear(plate: Plate, window: Window, space: str) -> Image:

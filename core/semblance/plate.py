@@ -13,12 +13,10 @@ import cv2
 import numpy as np
 from numpy.typing import NDArray
 
+from semblance import kernels
 from semblance.errors import PlateError
 
 __all__ = ["Plate", "Window", "finite"]
-
-_STRIP = 64
-"""Rows that are worked on at a time, so that they stay in the processor's cache."""
 
 
 @dataclass(frozen=True, order=True)
@@ -184,8 +182,10 @@ class Plate:
         rows, columns = self._slices(window)
         if window.empty:
             return np.zeros((window.height, window.width, 3), np.float32)
-        planes = [_converted(self.channels[name][rows, columns], np.float32) for name in self.rgb]
-        return np.asarray(cv2.merge(planes), np.float32)
+        result = np.empty((window.height, window.width, 3), np.float32)
+        red, green, blue = (_in_rows(self.channels[name][rows, columns]) for name in self.rgb)
+        kernels.picture(red, green, blue, result)
+        return result
 
     def opacity(self, window: Window | None = None) -> NDArray[np.float32] | None:
         """Return alpha over a window as (h, w) float32, or None where the plate has none.
@@ -242,9 +242,9 @@ class Plate:
         return replace(self, channels=channels)
 
     def with_change(
-        self, change: NDArray[np.float32], window: Window, where: NDArray[np.bool_]
+        self, change: NDArray[np.float32], window: Window, share: NDArray[np.float32]
     ) -> Plate:
-        """Return the plate with a change added to some RGB pixels of a window.
+        """Return the plate with a share of a change added to the RGB pixels of a window.
 
         The sum is rounded once, to the channel's own type. What is not a number in the plate counts
         as 0 and an infinity as a half's limit, where they are changed.
@@ -253,8 +253,20 @@ class Plate:
         ----------
         change : (h, w, 3) float32 array
             In the plate's own colour space, premultiplied as the plate is.
-        window, where
-            As `with_picture` takes them.
+        window : Window
+            Inside what is held.
+        share : (h, w) float32 array
+            How much of the change. Where it is 0 pixels keep the file's own bits.
+
+        Returns
+        -------
+        Plate
+            As `with_picture`.
+
+        Raises
+        ------
+        ValueError
+            If some of the window's pixels are not held.
         """
         rows, columns = self._slices(window)
         if window.empty:
@@ -262,16 +274,8 @@ class Plate:
         channels = dict(self.channels)
         for name in self.rgb:
             channels[name] = channels[name].copy()
-        for start in range(0, window.height, _STRIP):
-            strip = slice(start, start + _STRIP)
-            planes = cv2.split(np.ascontiguousarray(change[strip], np.float32))
-            for name, plane in zip(self.rgb, planes, strict=True):
-                there = channels[name][rows, columns][strip]
-                values = finite(_converted(there, np.float32))
-                values = np.add(values, plane, out=plane)
-                limit = float(np.finfo(there.dtype).max)
-                np.clip(values, -limit, limit, out=values)
-                np.copyto(there, _converted(values, there.dtype), where=where[strip])
+        red, green, blue = (channels[name][rows, columns] for name in self.rgb)
+        kernels.add(red, green, blue, change, share)
         return replace(self, channels=channels)
 
     def _slices(self, window: Window) -> tuple[slice, slice]:
@@ -286,6 +290,11 @@ def finite(pixels: NDArray[np.float32]) -> NDArray[np.float32]:
     if math.isfinite(float(pixels.max(initial=0.0)) - float(pixels.min(initial=0.0))):
         return pixels
     return np.nan_to_num(pixels, nan=0.0, posinf=65504.0, neginf=-65504.0)
+
+
+def _in_rows(pixels: NDArray[Any]) -> NDArray[Any]:
+    """Return pixels whose rows are contiguous."""
+    return pixels if pixels.strides[1] == pixels.itemsize else np.ascontiguousarray(pixels)
 
 
 def _converted(pixels: NDArray[Any], dtype: Any) -> NDArray[Any]:

@@ -23,7 +23,7 @@ import cv2
 import numpy as np
 from numpy.typing import NDArray
 
-from semblance import colour
+from semblance import colour, kernels
 from semblance.knobs import MatchKnobs
 
 __all__ = ["Moments", "average", "matched", "measure"]
@@ -75,8 +75,9 @@ _SMOOTHING = 0.02
 """Deviation of a curve's smoothing, as a part of its range: steps between quantiles are chance."""
 
 _NODES = 1024
-_STRIP = 65536
-"""Pixels worked on at a time."""
+
+_DARK = 0.15
+"""Working code up to which a match fades in: what is near black has no colour to match."""
 
 
 @dataclass(frozen=True)
@@ -124,11 +125,9 @@ def measure(pixels: Image, weights: Image) -> Moments | None:
     chosen = np.flatnonzero(shares)
     if chosen.size < _FEWEST:
         return None
-    colours = np.take(cells.reshape(-1, 3), chosen, axis=0)[None]
-    light, cones = colour.decode(colours), np.empty_like(colours)
-    _transform(light, _TO_CONES, cones)
-    _cube_roots(cones, light)
-    oklab = _ROOTS_TO_OKLAB @ light[0].T.astype(np.float64)
+    colours = np.take(cells.reshape(-1, 3), chosen, axis=0)
+    cones = _TO_CONES @ colour.decode(colours).T.astype(np.float64)
+    oklab = _ROOTS_TO_OKLAB @ np.cbrt(cones)
     share = np.take(shares, chosen).astype(np.float64)
     total = float(share.sum())
     mean = oklab @ share / total
@@ -172,7 +171,9 @@ def average(moments: Sequence[Moments], weights: Sequence[float]) -> Moments:
     )
 
 
-def matched(face: Image, source: Moments, target: Moments, knobs: MatchKnobs) -> Image:
+def matched(
+    face: Image, source: Moments, target: Moments, knobs: MatchKnobs, strength: float = 1.0
+) -> Image:
     """Return a face with its colours brought from one set of statistics to another.
 
     Parameters
@@ -183,6 +184,9 @@ def matched(face: Image, source: Moments, target: Moments, knobs: MatchKnobs) ->
         Of the face and of the plate.
     knobs : MatchKnobs
         Mode and amount. The amount is how far along the straight line in Oklab a colour goes.
+    strength : float
+        0..1, how much of the way the result goes, in the working encoding. Near black, which has no
+        colour to match, it goes less far.
 
     Returns
     -------
@@ -193,26 +197,29 @@ def matched(face: Image, source: Moments, target: Moments, knobs: MatchKnobs) ->
     mode, amount = knobs.colour_match, knobs.colour_amount
     if mode == "none" or amount == 0.0:
         return face
-    curves = _curves(source, target) if mode == "histogram" else ()
-    affine = amount * _affine(source, target, mode)
+    nodes, low, nodes_per_unit = None, (0.0, 0.0, 0.0), (0.0, 0.0, 0.0)
+    if mode == "histogram":
+        curves = [_curve(source.quantiles[:, i], target.quantiles[:, i]) for i in range(3)]
+        nodes = np.stack([curve.nodes for curve in curves])
+        low = (curves[0].low, curves[1].low, curves[2].low)
+        nodes_per_unit = tuple(curve.nodes_per_unit for curve in curves)  # type: ignore[assignment]
+        step = np.column_stack([_OKLAB_TO_ROOTS, np.zeros(3)])
+    else:
+        step = _affine(source, target, mode)
     result = np.empty(face.shape, np.float32)
-    rows = min(max(_STRIP // face.shape[1], 1), face.shape[0])
-    # The same few arrays over and over: to ask the system for memory costs more than the sums.
-    scratch = np.empty((3, rows, *face.shape[1:]), np.float32)
-    for row in range(0, face.shape[0], rows):
-        strip = face[row : row + rows]
-        spare, step, roots = scratch[:, : strip.shape[0]]
-        light = colour.decode(strip)
-        _transform(light, _TO_CONES, step)
-        _cube_roots(step, roots)
-        if curves:
-            _through(roots, curves, amount, step)
-        else:
-            _transform(roots, affine, step)
-        _cube_step(roots, step, spare)
-        _transform(spare, _CONES_TO_LIGHT, step)
-        light += step
-        result[row : row + rows] = colour.encode(light)
+    kernels.match(
+        np.ascontiguousarray(face, np.float32),
+        result,
+        _TO_CONES.astype(np.float32),
+        _CONES_TO_LIGHT.astype(np.float32),
+        _ROOTS_TO_OKLAB.astype(np.float32),
+        (amount * step).astype(np.float32),
+        nodes,
+        low,
+        nodes_per_unit,
+        strength,
+        _DARK,
+    )
     return result
 
 
@@ -251,12 +258,7 @@ class _Curve:
 
     low: float
     nodes_per_unit: float
-    steps: Image
-    slopes: Image
-
-
-def _curves(source: Moments, target: Moments) -> tuple[_Curve, ...]:
-    return tuple(_curve(source.quantiles[:, i], target.quantiles[:, i]) for i in range(3))
+    nodes: Image
 
 
 def _curve(source: Values, target: Values) -> _Curve:
@@ -273,56 +275,7 @@ def _curve(source: Values, target: Values) -> _Curve:
     smooth = cv2.GaussianBlur(
         steps[None], (0, 0), deviation * nodes_per_unit, borderType=cv2.BORDER_REPLICATE
     )[0]
-    return _Curve(
-        float(places[0]),
-        nodes_per_unit,
-        np.asarray(smooth, np.float32),
-        np.append(np.diff(smooth), 0.0).astype(np.float32),
-    )
-
-
-def _through(roots: Image, curves: tuple[_Curve, ...], amount: float, step: Image) -> None:
-    """Write the step that the curves make of cube roots."""
-    _transform(roots, _ROOTS_TO_OKLAB, step)
-    planes = []
-    for plane, curve in zip(cv2.split(step), curves, strict=True):
-        place = np.asarray(plane, np.float32)
-        place -= np.float32(curve.low)
-        place *= np.float32(curve.nodes_per_unit)
-        np.clip(place, 0.0, _NODES - 1.0, out=place)
-        node = place.astype(np.int32)
-        place -= node
-        place *= np.take(curve.slopes, node)
-        place += np.take(curve.steps, node)
-        planes.append(place)
-    cv2.merge(planes, dst=step)
-    _transform(step, amount * _OKLAB_TO_ROOTS, step)
-
-
-def _cube_step(roots: Image, step: Image, result: Image) -> None:
-    """Write (roots + step)³ − roots³, exact for small steps too; roots are overwritten.
-
-    A difference of cubes would leave rounding where nothing changes.
-    """
-    np.add(roots, step, out=result)
-    cv2.multiply(result, roots, dst=result, scale=3.0)
-    np.multiply(step, step, out=roots)
-    result += roots
-    result *= step
-
-
-def _cube_roots(values: Image, roots: Image) -> None:
-    """Write cube roots with their sign, as x · |x|^(−2/3): exp and log are fast everywhere."""
-    np.abs(values, out=roots)
-    roots += np.float32(1e-30)  # changes no number that counts, and keeps 0 from its logarithm
-    cv2.log(roots, dst=roots)
-    roots *= np.float32(-2.0 / 3.0)
-    cv2.exp(roots, dst=roots)
-    roots *= values
-
-
-def _transform(pixels: Image, matrix: NDArray[np.floating], result: Image) -> None:
-    cv2.transform(pixels, matrix.astype(np.float32), dst=result)
+    return _Curve(float(places[0]), nodes_per_unit, np.asarray(smooth, np.float32))
 
 
 def _cells(pixels: Image, weights: Image) -> tuple[Image, Image]:

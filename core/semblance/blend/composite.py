@@ -58,8 +58,8 @@ _OUTLIER = 4.0
 """A change this many times the rim's typical one holds the membrane a quarter as firmly."""
 
 
-def composite(change: Image, matte: Image, knobs: BlendKnobs) -> tuple[Image, NDArray[np.bool_]]:
-    """Return what is to be added to the plate, and where.
+def composite(change: Image, matte: Image, knobs: BlendKnobs) -> tuple[Image, Image]:
+    """Return what is to be added to the plate, and how much of it.
 
     Parameters
     ----------
@@ -74,9 +74,10 @@ def composite(change: Image, matte: Image, knobs: BlendKnobs) -> tuple[Image, ND
 
     Returns
     -------
-    (h, w, 3) float32 array, (h, w) bool array
-        The change to add, and the pixels that take one: those with a matte above 0. Everywhere
-        else the first is exactly 0.
+    (h, w, 3) float32 array, (h, w) float32 array
+        A change and the share of it that each pixel takes: above 0 where the matte is, and exactly
+        0 everywhere else. For over they are the change that was given and the matte itself, times
+        `mix`.
 
     Notes
     -----
@@ -84,28 +85,17 @@ def composite(change: Image, matte: Image, knobs: BlendKnobs) -> tuple[Image, ND
     `change` away; it is not additive, because a highlight on the boundary is weighed down.
     All three grow evenly with `mix` and move smoothly with the matte: nothing is thresholded.
     """
+    if knobs.blend_mode == "over" or knobs.mix <= 0.0:
+        return change, matte * np.float32(max(knobs.mix, 0.0))
     result = np.zeros(change.shape, np.float32)
-    if knobs.mix <= 0.0:
-        return result, np.zeros(matte.shape, np.bool_)
     touched = matte > 0.0
     if not touched.any():
-        return result, touched
+        return result, np.zeros_like(matte)
     # Around the matte alone: it costs the face's area, and shifts with the face pixel by pixel.
     rows, columns = _box(touched)
-    there, inside, laid = change[rows, columns], matte[rows, columns], result[rows, columns]
-    if knobs.blend_mode == "multiband":
-        _multiband(there, inside, knobs.mix, laid)
-    elif knobs.blend_mode == "poisson":
-        _poisson(there, inside, knobs.mix, laid)
-    else:
-        _over(there, inside, knobs.mix, laid)
-    return result, touched
-
-
-def _over(change: Image, matte: Image, mix: float, laid: Image) -> None:
-    """Write mix · matte · change."""
-    for rows in _strips(matte):
-        cv2.multiply(change[rows], _three(matte[rows]), dst=laid[rows], scale=mix)
+    blend = _multiband if knobs.blend_mode == "multiband" else _poisson
+    blend(change[rows, columns], matte[rows, columns], knobs.mix, result[rows, columns])
+    return result, touched.astype(np.float32)
 
 
 def _multiband(change: Image, matte: Image, mix: float, laid: Image) -> None:

@@ -6,6 +6,7 @@ import cv2
 import numpy as np
 from numpy.typing import NDArray
 
+from semblance import kernels
 from semblance.blend.grain import Grain, regrain
 
 __all__ = ["blown", "lay_in", "packed", "plate_grain"]
@@ -17,30 +18,29 @@ _LOG_SLOPE = 1.055 / 2.4
 
 _HIGHLIGHT = 0.25
 """How far beyond display white, in working codes, a pixel is still the face's: a blown-out
-highlight holds no face to replace, and must come back as bright as it was."""
+highlight holds no face to replace, and must come back as bright as it was. kernels.c has it too."""
 
 
-def packed(change: Image, crop: Image, another: Image) -> Image:
+def packed(crop: Image, change: Image, another: Image) -> Image:
     """Return what `lay_in` needs of the canonical square, in four channels for one warp.
 
     Parameters
     ----------
-    change : (n, n, 3) float32 array
-        The new face minus the crop, in light where 1 is display white.
     crop : (n, n, 3) float32 array
-        The plate as the crop shows it, in the same light.
+        The plate as the crop shows it, working encoding.
+    change : (n, n, 3) float32 array
+        The new face minus the crop.
     another : (n, n) float32 array
         0..1, where the face becomes another's (`match.changed`).
 
     Returns
     -------
     (n, n, 4) float32 array
-        The change, with the crop itself where the face becomes another's; and `another`.
+        The change in light, 1 at display white, with the crop itself where the face becomes
+        another's; and `another`.
     """
-    whole = np.multiply(crop, cv2.merge([another] * 3))
-    whole += change
     result = np.empty((*another.shape, 4), np.float32)
-    cv2.mixChannels([whole, another], [result], [0, 0, 1, 1, 2, 2, 3, 3])
+    kernels.pack(_whole(crop), _whole(change), _whole(another), result)
     return result
 
 
@@ -68,51 +68,58 @@ def plate_grain(shown: Image, laid: Image, grain: Grain, frame: int) -> Image:
     return regrain(np.asarray(fine, np.float32), shown, where, grain.beyond, frame, 1.0)
 
 
-def lay_in(plate: Image, laid: Image, grain: Image | None = None) -> Image:
+def lay_in(
+    plate: Image,
+    laid: Image,
+    grain: Image | None = None,
+    amount: float = 1.0,
+    stops: float = 0.0,
+) -> Image:
     """Return what the new face changes at the plate's resolution.
 
     The plate holds detail that the crop is too small to show. Where the face becomes another's it
     is the performer's, and leaves: the plate gives way to the crop's view of it. Elsewhere the
-    plate's own pixels stay.
+    plate's own pixels stay, and so do they in highlights: what is blown out (`blown`) shows no
+    face to replace.
 
     Parameters
     ----------
     plate : (h, w, 3) float32 array
-        The plate over the face's window, in light where 1 is display white; any range.
+        The plate over the face's window, scene-linear; any range.
     laid : (h, w, 4) float32 array
         `packed`'s result, laid over the same window.
     grain : (h, w, 3) float32 array, optional
-        What is laid over the smooth new face, in the same light.
+        What is laid over the smooth new face, working encoding.
+    amount : float
+        0..1, how much of it.
+    stops : float
+        Exposure that brings the plate to light where 1 is display white.
 
     Returns
     -------
     (h, w, 3) float32 array
         To be added to the plate; exactly 0 where the face changes nothing.
     """
-    another = cv2.merge([cv2.extractChannel(laid, 3)] * 3)
-    step = np.clip(plate, 0.0, 1.0)
-    cv2.multiply(step, another, dst=step)
-    cv2.subtract(cv2.cvtColor(laid, cv2.COLOR_BGRA2BGR), step, dst=step)
-    if grain is not None:
-        cv2.add(step, grain, dst=step)
-    if plate.max() > 1.0:
-        red, green, blue = cv2.split(plate)
-        brightest = np.maximum(np.asarray(cv2.max(cv2.max(red, green), blue)), np.float32(1.0))
-        kept = cv2.pow(brightest, -_LOG_SLOPE / _HIGHLIGHT)  # as `blown`, of light
-        np.multiply(step, cv2.merge([kept] * 3), out=step)
-    return np.asarray(step, np.float32)
+    result = np.empty(plate.shape, np.float32)
+    noise = None if grain is None else _whole(grain)
+    kernels.lay_in(_whole(plate), _whole(laid), noise, amount, 2.0**stops, result)
+    return result
 
 
-def blown(working: Image) -> Image | None:
+def _whole(pixels: Image) -> Image:
+    return np.ascontiguousarray(pixels, np.float32)
+
+
+def blown(light: Image) -> Image | None:
     """Return how far a picture is beyond display white: (h, w) float32, 0..1, or None if nowhere.
 
     Parameters
     ----------
-    working : (h, w, 3) float32 array
-        Working encoding, any range.
+    light : (h, w, 3) float32 array
+        Where 1 is display white; any range.
     """
-    if working.max() <= 1.0:
+    if light.max() <= 1.0:
         return None
-    red, green, blue = cv2.split(working)
-    beyond = np.maximum(np.asarray(cv2.max(cv2.max(red, green), blue)) - np.float32(1.0), 0.0)
-    return np.asarray(1.0 - np.asarray(cv2.exp(beyond * np.float32(-1.0 / _HIGHLIGHT))), np.float32)
+    red, green, blue = cv2.split(light)
+    brightest = np.maximum(np.asarray(cv2.max(cv2.max(red, green), blue)), np.float32(1.0))
+    return np.asarray(1.0 - np.asarray(cv2.pow(brightest, -_LOG_SLOPE / _HIGHLIGHT)), np.float32)

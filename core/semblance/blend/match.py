@@ -15,6 +15,7 @@ import cv2
 import numpy as np
 from numpy.typing import NDArray
 
+from semblance import kernels
 from semblance.blend.colour_match import Moments, average, matched, measure
 from semblance.blend.detail import match_detail
 from semblance.blend.grain import Grain, finest, regrain
@@ -37,9 +38,6 @@ _LIGHT_SIZE = 128
 
 _WHITE = 0.99
 """Working code of the crop from which the network can't know what it looks at."""
-
-_DARK = 0.15
-"""Working code up to which a colour match fades in: what is near black has no colour to match."""
 
 _NOTICEABLE = 1.5 / 255.0
 """A change of this size makes a face another one; far below it, it is the performer's still."""
@@ -136,9 +134,7 @@ def match(
     light = _light(crop, inference, weights, knobs)
     face = inference.rgb + light
     if seen is not None:
-        turned = matched(face, seen.face, seen.plate, knobs)
-        lit = np.clip(cv2.transform(face, np.full((1, 3), 1.0 / 3.0)) / _DARK, 0.0, 1.0)
-        face = face + np.float32(strength) * lit[..., None] * (turned - face)
+        face = matched(face, seen.face, seen.plate, knobs, strength)
     if knobs.detail_match > 0.0:
         amount = strength * knobs.detail_match
         face = match_detail(face, crop.pixels, inference.own, weights, amount)
@@ -167,9 +163,16 @@ def changed(inference: Inference, crop: Crop, strength: float) -> Image:
     the network leaves the face as it is, so is that.
     """
     own = crop.pixels if inference.own is None else inference.own
-    red, green, blue = cv2.split(cv2.absdiff(inference.rgb, own))
-    away = cv2.blur(cv2.max(cv2.max(red, green), blue), (5, 5)) * np.float32(1.0 / _NOTICEABLE)
-    return np.float32(strength) * (1.0 - np.asarray(cv2.exp(-away * away), np.float32))
+    away = np.empty(own.shape[:2], np.float32)
+    kernels.largest_difference(np.ascontiguousarray(inference.rgb), np.ascontiguousarray(own), away)
+    away = np.asarray(cv2.blur(away, (5, 5)), np.float32)
+    away *= np.float32(1.0 / _NOTICEABLE)
+    np.minimum(away, np.float32(9.0), out=away)  # beyond that the rest has no normal number
+    np.multiply(away, -away, out=away)
+    cv2.exp(away, dst=away)
+    np.subtract(np.float32(1.0), away, out=away)
+    away *= np.float32(strength)
+    return away
 
 
 def _light(crop: Crop, inference: Inference, weights: Image, knobs: MatchKnobs) -> Image:
