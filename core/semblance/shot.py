@@ -9,10 +9,14 @@ from __future__ import annotations
 
 import sys
 import time
+from array import array
 from collections.abc import Callable, Mapping
 from concurrent.futures import Future, ThreadPoolExecutor
+from contextlib import suppress
 from dataclasses import asdict, dataclass, field, replace
+from importlib.metadata import version
 from itertools import pairwise
+from types import MappingProxyType
 from typing import Any, Literal, Protocol
 
 import numpy as np
@@ -24,6 +28,8 @@ from semblance.exr import (
     Sequence,
     Written,
     check_output,
+    claim,
+    file_hash,
     read_header,
     read_plate,
     read_roto,
@@ -32,6 +38,8 @@ from semblance.exr import (
 from semblance.face import Face, Roto, Track
 from semblance.knobs import Knobs
 from semblance.plate import Plate, Window
+from semblance.resume import INPUTS, Contents, is_current
+from semblance.roto import load_shapes, rasterise
 from semblance.track.smooth import smooth
 
 __all__ = ["FrameReport", "Likeness", "ShotSummary", "apply"]
@@ -40,6 +48,7 @@ _REACH = 2
 """Frames to either side that a colour match looks at."""
 
 _NOWHERE = Window(0, 0, 0, 0)
+_NO_TIMES: Mapping[str, float] = MappingProxyType({})
 
 
 class Likeness(pipeline.Network, Protocol):
@@ -50,7 +59,7 @@ class Likeness(pipeline.Network, Protocol):
         """The compute provider that is really in use."""
 
 
-@dataclass(frozen=True)
+@dataclass(frozen=True, slots=True)
 class FrameReport:
     """One frame, done or failed.
 
@@ -61,8 +70,9 @@ class FrameReport:
         The result's file.
     found : bool
         Whether a face was there; without one the plate was passed through.
-    way : {"splice", "rewrite", ""}
-        Whether the file's untouched chunks were copied as they were, or all of it was encoded.
+    way : {"splice", "rewrite", "kept", ""}
+        Whether the file's untouched chunks were copied as they were, or all of it was encoded, or
+        it was there already.
     milliseconds : mapping of str to float
         By stage; empty for a frame that failed.
     note : str
@@ -74,7 +84,7 @@ class FrameReport:
     frame: int
     path: str
     found: bool = False
-    way: Literal["splice", "rewrite", ""] = ""
+    way: Literal["splice", "rewrite", "kept", ""] = ""
     milliseconds: Mapping[str, float] = field(default_factory=dict)
     note: str = ""
     error: str = ""
@@ -104,6 +114,8 @@ class ShotSummary:
         Wall time of the whole range.
     notes : tuple of str
         What held for one frame or more, each once.
+    kept : tuple of int
+        Frames that were there already and had not to be made again.
     """
 
     frames: int
@@ -116,6 +128,7 @@ class ShotSummary:
     peak_memory_mb: float
     seconds: float
     notes: tuple[str, ...]
+    kept: tuple[int, ...] = ()
 
     def to_json(self) -> dict[str, Any]:
         """Return the summary as plain values."""
@@ -143,6 +156,7 @@ def apply(
     with_layers: bool = False,
     exact: bool = True,
     cache_mb: float = 512.0,
+    resume: bool = False,
     report: Callable[[FrameReport], None] = lambda frame: None,
     cancel: Callable[[], bool] = lambda: False,
 ) -> ShotSummary:
@@ -161,7 +175,8 @@ def apply(
     knobs : callable
         Gives the knobs of a frame number.
     roto : Sequence, optional
-        The artist's mattes, a file for each frame.
+        The artist's mattes, a file for each frame; the shapes of the knob `roto_file` are drawn
+        onto them (`roto.rasterise`).
     part : str or int, optional
         Which part of a multi-part file is the plate.
     marks : callable
@@ -175,8 +190,10 @@ def apply(
     cache_mb : float
         Memory for what a frame shares with its neighbours, in MiB: a colour match looks at two
         frames to either side.
+    resume : bool
+        Whether frames that are there, whole and made of the same are kept (`semblance.resume`).
     report : callable
-        Hears of each frame in order.
+        Hears of each frame in order, of those that are kept first.
     cancel : callable
         Polled within and between frames.
 
@@ -187,9 +204,11 @@ def apply(
     Raises
     ------
     OutputError
-        The output is the input, or its folder can't be written to.
+        The output is the input, its folder can't be written to, or another render is at it.
     TrackError
         The track belongs to a plate of another size.
+    RotoError
+        The shapes can't be read, or belong to one.
     Cancelled
         `cancel` returned true; frames that were finished by then are there, no other is.
     """
@@ -197,11 +216,37 @@ def apply(
     _check_first(plates, frames, track)
     start = time.perf_counter()
     first = knobs(frames[0]) if frames else Knobs()
+    drawn = first.mask.roto_file
+    shapes = load_shapes(drawn, size=track.size) if drawn else None
     smoothed = smooth(track, first.track.smoothing)
     stops = pipeline.shot_stops(plates, track, first.colour, part)
     there = frozenset(plates.frames())
     cache = StageCache(cache_mb)
     seen: dict[int, blend.Colours | None] = {}
+    contents = Contents(
+        plates,
+        smoothed.faces,
+        knobs,
+        (version("semblance"), likeness.sha256, stops, part, slate, with_layers, exact, track.size),
+        roto,
+        lambda frame: (
+            [(each.kind, each.operation, each.at(frame)) for each in shapes.shapes]
+            if shapes
+            else []
+        ),
+        _REACH,
+    )
+
+    def is_done(frame: int) -> bool:
+        """Return whether a frame need not be made again."""
+        with suppress(SemblanceError):  # what is wrong will be said when it is made
+            if frame not in smoothed.faces:
+                passes = not with_layers and knobs(frame).view.view == "result"
+                return passes and file_hash(output.path(frame)) == contents.plate(frame)
+            plate = read_plate(plates.path(frame), part, _NOWHERE)
+            stamped = contents.marks(frame, marks(frame, knobs(frame), plate))
+            return is_current(output.path(frame), stamped[INPUTS])
+        return False
 
     def read(frame: int) -> tuple[Plate, float]:
         begun = time.perf_counter()
@@ -211,13 +256,17 @@ def apply(
         with frame_context(frame, plates.path(frame)):
             plate = read_plate(plates.path(frame), part, region)
             _check_track(track, plate.display_window)
+        contents.plate(frame)
         return plate, 1000.0 * (time.perf_counter() - begun)
 
-    def draw(frame: int) -> Roto | None:
-        if roto is None:
-            return None
-        with frame_context(frame, roto.path(frame)):
-            return read_roto(roto.path(frame))
+    def draw(frame: int, plate: Plate) -> Roto | None:
+        given = None
+        if roto is not None:
+            with frame_context(frame, roto.path(frame)):
+                given = read_roto(roto.path(frame))
+        if shapes is None:
+            return given
+        return rasterise(shapes, frame, plate.window, onto=given, pixel_aspect=plate.pixel_aspect)
 
     def write(
         frame: int, result: pipeline.Result, attributes: Mapping[str, Any]
@@ -264,7 +313,7 @@ def apply(
 
     def render(frame: int, ahead: _Ahead) -> tuple[pipeline.Result, Plate, float]:
         plate, reading = ahead.wait(frame)
-        matte = draw(frame)
+        matte = draw(frame, plate)
         begun = time.perf_counter()
         neighbours = around(frame, ahead)
         looking = 1000.0 * (time.perf_counter() - begun)
@@ -291,6 +340,7 @@ def apply(
         return result, plate, reading
 
     reports: list[FrameReport] = []
+    taken: dict[str, array[float]] = {}
 
     def finish(
         frame: int,
@@ -311,16 +361,40 @@ def apply(
         done(FrameReport(frame, str(output.path(frame)), error=str(error)))
 
     def done(frame: FrameReport) -> None:
-        reports.append(frame)
+        for stage, took in frame.milliseconds.items():
+            taken.setdefault(stage, array("d")).append(took)
+        # A long shot keeps little of each frame.
+        reports.append(replace(frame, path="", milliseconds=_NO_TIMES))
         report(frame)
 
-    with ThreadPoolExecutor(1) as reader, ThreadPoolExecutor(1) as writer:
+    def keep(frames: tuple[int, ...]) -> tuple[int, ...]:
+        """Report the frames that are done and return the others."""
+        rest = []
+        for frame in frames:
+            if cancel():
+                raise Cancelled("the render was stopped")
+            if is_done(frame):
+                done(FrameReport(frame, str(output.path(frame)), frame in smoothed.faces, "kept"))
+            else:
+                rest.append(frame)
+        return tuple(rest)
+
+    with (
+        claim(output, frames),
+        ThreadPoolExecutor(1) as reader,
+        ThreadPoolExecutor(1) as writer,
+    ):
+        if resume:
+            frames = keep(frames)
         ahead = _Ahead(reader, read, frames)
         pending: tuple[int, pipeline.Statistics, float, Future[tuple[Written, float]]] | None = None
         try:
             for frame in frames:
+                attributes: Mapping[str, Any] = {}
                 try:
                     result, plate, reading = render(frame, ahead)
+                    if result.statistics.found:
+                        attributes = contents.marks(frame, marks(frame, knobs(frame), plate))
                 except Cancelled:
                     raise
                 except SemblanceError as error:
@@ -331,7 +405,6 @@ def apply(
                     continue
                 finally:
                     ahead.drop(frame)
-                attributes = marks(frame, knobs(frame), plate) if result.statistics.found else {}
                 writing = writer.submit(write, frame, result, attributes)
                 if pending is not None:
                     finish(*pending)
@@ -339,7 +412,7 @@ def apply(
         finally:
             if pending is not None:
                 finish(*pending)
-    return _summary(reports, likeness.provider, time.perf_counter() - start)
+    return _summary(reports, taken, likeness.provider, time.perf_counter() - start)
 
 
 def _region(face: Face | None, pixel_aspect: float) -> Window:
@@ -404,13 +477,13 @@ class _Ahead:
         return self._loading[frame]
 
 
-def _summary(reports: list[FrameReport], provider: str, seconds: float) -> ShotSummary:
+def _summary(
+    reports: list[FrameReport],
+    times: Mapping[str, array[float]],
+    provider: str,
+    seconds: float,
+) -> ShotSummary:
     made = [report for report in reports if not report.error]
-    stages = dict.fromkeys(stage for report in made for stage in report.milliseconds)
-    times = {
-        stage: [report.milliseconds[stage] for report in made if stage in report.milliseconds]
-        for stage in stages
-    }
     return ShotSummary(
         frames=len(reports),
         found=sum(report.found for report in made),
@@ -425,6 +498,7 @@ def _summary(reports: list[FrameReport], provider: str, seconds: float) -> ShotS
         peak_memory_mb=_peak_memory_mb(),
         seconds=seconds,
         notes=tuple(dict.fromkeys(report.note for report in made if report.note)),
+        kept=tuple(report.frame for report in made if report.way == "kept"),
     )
 
 

@@ -11,7 +11,8 @@ from collections.abc import Sequence
 
 import click
 
-from semblance.cli import install, live, looking, releases, shots, training
+from semblance.cli import farming, install, live, looking, releases, shots, training, viewing
+from semblance.cli.models import Models
 from semblance.cli.options import DONE, FAILED, USAGE
 from semblance.cli.terminal import complain
 from semblance.errors import KnobError, SemblanceError
@@ -19,16 +20,18 @@ from semblance.errors import KnobError, SemblanceError
 __all__ = ["commands", "main"]
 
 
-def main(arguments: Sequence[str] | None = None) -> int:
+def main(arguments: Sequence[str] | None = None, models: Models | None = None) -> int:
     """Run a command line and return its exit code; every refusal is one line on stderr.
 
     Parameters
     ----------
     arguments : sequence of str, optional
         Without the program's name; those of the process where they are not given.
+    models : Models, optional
+        What stays open after this command, for the next one in this process.
     """
     try:
-        return commands.main(arguments, "semblance", standalone_mode=False) or DONE
+        return commands.main(arguments, "semblance", standalone_mode=False, obj=models) or DONE
     except click.exceptions.NoArgsIsHelpError as error:
         error.show()
         return error.exit_code
@@ -57,7 +60,9 @@ for command in (
     training.export,
     shots.track,
     shots.apply,
+    viewing.view,
     live.serve,
+    farming.farm,
     install.install_host,
     looking.review,
     looking.score,

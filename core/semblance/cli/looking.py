@@ -76,7 +76,7 @@ def review(
 @click.argument("path", type=click.Path(path_type=Path))
 @JSON
 def info(path: Path, as_json: bool) -> int:
-    """Describe PATH: an EXR frame, a track, a model, a release, a faceset or a run."""
+    """Describe PATH: an EXR frame, a track, drawn shapes, a model, a release, a faceset, a run."""
     from semblance.info import describe, listing
 
     described = describe(path)

@@ -23,6 +23,7 @@ __all__ = [
     "JSON",
     "MODELS_DIR",
     "PRODUCTION",
+    "PROGRESS",
     "TRUST",
     "USAGE",
     "Setting",
@@ -115,6 +116,15 @@ TRUST = click.option(
 )
 PRODUCTION = click.option("--production", metavar="NAME", help="The production in work.")
 JSON = click.option("--json", "as_json", is_flag=True, help="Print a summary as JSON.")
+PROGRESS = click.option(
+    "--progress",
+    "steps",
+    type=click.Choice(["text", "json"]),
+    default="text",
+    show_default=True,
+    help="json: on stdout an object a line at every step, for a program; the last one is the "
+    "summary.",
+)
 
 
 def frames_in_work(plates: Sequence, frames: str | None) -> tuple[int, ...]:

@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING, Any
 
 import click
 
+from semblance.cli.models import Models
 from semblance.cli.options import (
     DONE,
     FAILED,
@@ -18,6 +19,7 @@ from semblance.cli.options import (
     JSON,
     MODELS_DIR,
     PRODUCTION,
+    PROGRESS,
     TRUST,
     Setting,
     SettingsCommand,
@@ -26,7 +28,7 @@ from semblance.cli.options import (
     shown_setting,
     tracker_option,
 )
-from semblance.cli.terminal import complain, print_json, progress, stopping
+from semblance.cli.terminal import complain, print_json, print_line, progress, stopping
 from semblance.errors import KnobError
 from semblance.knobs import Knob, Knobs, declared
 from semblance.preset import animate, load_preset
@@ -38,7 +40,7 @@ if TYPE_CHECKING:
     from semblance.plate import Plate
     from semblance.release import Verdict
 
-__all__ = ["apply", "track"]
+__all__ = ["apply", "given_knobs", "track", "with_knobs"]
 
 
 _SHORT = {"model": ["-m"], "track_file": ["-t", "--track"]}
@@ -67,7 +69,7 @@ def _knob_option(knob: Knob) -> Setting:
     )
 
 
-def _with_knobs(command: click.Command) -> click.Command:
+def with_knobs(command: click.Command) -> click.Command:
     """Give a command one option for each knob."""
     command.params += [_knob_option(knob) for knob in declared()]
     return command
@@ -87,6 +89,7 @@ def _with_knobs(command: click.Command) -> click.Command:
     help="Which face, by size: 0 is the largest.",
 )
 @INPUT_SPACE
+@PROGRESS
 @JSON
 def track(
     plate: str,
@@ -96,31 +99,37 @@ def track(
     models_dir: Path | None,
     face: int,
     input_space: str,
+    steps: str,
     as_json: bool,
 ) -> int:
     """Find the performer's face in every frame of PLATE (plate.####.exr)."""
     from semblance.exr import Sequence as Frames
     from semblance.exr.sequence import compact
     from semblance.track.file import save_track
+    from semblance.track.hand import kept
 
     knobs = Knobs.from_flat({"input_space": input_space, "face": face})
     plates = Frames.parse(plate)
     numbers = frames_in_work(plates, frames)
-    made = _track(plates, numbers, knobs, tracker, models_dir)
+    made = _track(plates, numbers, knobs, tracker, models_dir, steps=steps)
+    made, mended = kept(made, output, face)
+    if mended:
+        complain(mended)
     save_track(made, output, face=face)
     lost = [frame for frame in numbers if frame not in made.faces]
     if lost:
         complain(f"no face in frames {compact(lost)}.")
-    if as_json:
-        print_json(
-            {
-                "track": str(output),
-                "frames": len(numbers),
-                "found": len(made.faces),
-                "lost": lost,
-                "provider": made.made_by["provider"],
-            }
-        )
+    told = {
+        "track": str(output),
+        "frames": len(numbers),
+        "found": len(made.faces),
+        "lost": lost,
+        "provider": made.made_by["provider"],
+    }
+    if steps == "json":
+        print_line({"summary": told})
+    elif as_json:
+        print_json(told)
     else:
         click.echo(f"{output}: a face in {len(made.faces)} of {len(numbers)} frames")
     return DONE
@@ -133,12 +142,15 @@ def _track(
     tracker: str,
     models_dir: Path | None,
     part: str | None = None,
+    *,
+    steps: str,
 ) -> Track:
     from semblance.face import Face
     from semblance.track.analyse import track_shot
     from semblance.track.provider import open_provider
 
-    with stopping() as stop, progress("tracking", len(frames)) as bar:
+    as_json = steps == "json"
+    with stopping() as stop, progress("tracking", len(frames), as_json=as_json) as bar:
         count = iter(range(1, len(frames) + 1))
 
         def report(frame: int, face: Face | None) -> None:
@@ -170,7 +182,7 @@ def _given_track(knobs: Knobs, plate: Path) -> Track:
     return import_track(path, size=size, pixel_aspect=part.pixel_aspect, face=face)
 
 
-@_with_knobs
+@with_knobs
 @click.command(cls=SettingsCommand)
 @click.argument("plate")
 @click.option(
@@ -207,6 +219,12 @@ def _given_track(knobs: Knobs, plate: Path) -> Track:
 @PRODUCTION
 @click.option("--require-release", is_flag=True, help="Refuse to render without a valid release.")
 @click.option(
+    "--resume",
+    is_flag=True,
+    help="Keep the frames that are there, whole and made of the same plate, track, model, knobs, "
+    "roto, release and version; render the others.",
+)
+@click.option(
     "--layers",
     is_flag=True,
     help="Also write patch, mattes and ST maps, to blend again with native nodes (docs/layers.md).",
@@ -225,6 +243,7 @@ def _given_track(knobs: Knobs, plate: Path) -> Track:
     metavar="MB",
     help="Memory for what neighbouring frames share, when a colour match is on.",
 )
+@PROGRESS
 @JSON
 def apply(
     plate: str,
@@ -240,9 +259,11 @@ def apply(
     trust: tuple[Path, ...],
     production: str | None,
     require_release: bool,
+    resume: bool,
     layers: bool,
     compress_again: bool,
     cache_mb: float,
+    steps: str,
     as_json: bool,
     **given: Any,
 ) -> int:
@@ -250,22 +271,26 @@ def apply(
 
     Knobs given here go before those of the preset. A frame without a face passes through.
     """
-    knobs = animate({**(load_preset(preset) if preset else {}), **_given(given)})
+    knobs = animate({**(load_preset(preset) if preset else {}), **given_knobs(given)})
     from semblance import colour, memory, provenance, review, shot
     from semblance.exr import Sequence as Frames
     from semblance.exr import check_output
     from semblance.exr.sequence import compact
     from semblance.model import Likeness
+    from semblance.roto import load_shapes
 
     memory.keep_freed()
     plates, results = Frames.parse(plate), Frames.parse(output)
     numbers = frames_in_work(plates, frames)
     check_output(plates, results, numbers)
     first = knobs(numbers[0])
+    if first.mask.roto_file:
+        load_shapes(first.mask.roto_file)
     if not first.model.model:
         raise click.UsageError("No likeness model was given; name one with -m.")
     colour.resolve_space(first.colour.input_space, {})
-    likeness = Likeness.open(Path(first.model.model), provider)
+    warm = click.get_current_context().find_object(Models)
+    likeness = (warm or Likeness).open(Path(first.model.model), provider)
     _check_identity(first, likeness)
     verdict = _verdict(
         Path(first.model.model), likeness.sha256, release_path, trust, production, require_release
@@ -273,7 +298,7 @@ def apply(
     if first.track.track_file:
         track = _given_track(first, plates.path(numbers[0]))
     else:
-        track = _track(plates, numbers, first, tracker, models_dir, part)
+        track = _track(plates, numbers, first, tracker, models_dir, part, steps=steps)
     version = _version()
 
     def marks(frame: int, knobs: Knobs, plate: Plate) -> Mapping[str, Any]:
@@ -287,7 +312,8 @@ def apply(
             plate.metadata,
         )
 
-    with stopping() as stop, progress("rendering", len(numbers)) as bar:
+    lines = steps == "json"
+    with stopping() as stop, progress("rendering", len(numbers), as_json=lines) as bar:
         count = iter(range(1, len(numbers) + 1))
 
         def report(done: shot.FrameReport) -> None:
@@ -309,20 +335,24 @@ def apply(
             with_layers=layers,
             exact=not compress_again,
             cache_mb=cache_mb,
+            resume=resume,
             report=report,
             cancel=stop,
         )
     if summary.passed:
         complain(f"no face in frames {compact(summary.passed)}: the plate is passed through.")
     told = {**summary.to_json(), "output": str(results), "release": verdict.reason}
-    if as_json:
+    if steps == "json":
+        print_line({"summary": told})
+    elif as_json:
         print_json(told)
     else:
         click.echo(review.qc_summary(told))
     return FAILED if summary.failed else DONE
 
 
-def _given(options: Mapping[str, Any]) -> dict[str, Any]:
+def given_knobs(options: Mapping[str, Any]) -> dict[str, Any]:
+    """Return the knobs that a command line names, by name."""
     return {name: value for name, value in options.items() if value is not None}
 
 
