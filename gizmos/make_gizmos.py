@@ -5,7 +5,7 @@
     python gizmos/make_gizmos.py
 
 `Semblance.gizmo` is the live node, `SemblanceBlend.gizmo` blends rendered layers again with stock
-nodes, `SemblanceCat.gizmo` runs a user's ``.cat`` on the face held still. They are files in the
+nodes, `SemblanceCat.gizmo` runs a likeness as a ``.cat`` on the face held still. They are files in the
 repository, so that a clone works without a generation step; a test makes them again and compares.
 
 A gizmo's text is Tcl: a node takes its inputs from the stack, the topmost first, and a value in
@@ -21,7 +21,7 @@ from pathlib import Path
 from semblance.knobs import Knob, declared
 from semblance.layers import REGIONS
 
-__all__ = ["ENGINE", "generated", "main"]
+__all__ = ["CAT_KNOBS", "ENGINE", "generated", "main"]
 
 ENGINE = "OFXio.github.semblance.semblance_v1"
 """Nuke's name for the OpenFX node: its identifier and its major version, which never change."""
@@ -180,6 +180,13 @@ _BUTTONS = (
         "Bake to EXR layers",
         "Render the files of the Read above with their semblance layers, and read the result in. "
         "Nodes between that Read and this one don't count.",
+        "-STARTLINE",
+    ),
+    (
+        "send_to_farm",
+        "Send to farm",
+        "Write the bake as an Open Job Description bundle with this node's knobs, curves included, "
+        "and say how to submit it. Needs a track file.",
         "-STARTLINE",
     ),
     (
@@ -350,11 +357,12 @@ def _switches(regions: list[Knob]) -> Iterator[str]:
         yield f" {each.name} true"
 
 
-# --- a network of the user's own -------------------------------------------------------------
+# --- a likeness as a .cat --------------------------------------------------------------------
 
 
 def cat() -> str:
     """Return the gizmo that shows a ``.cat`` the face held still, and lays its answer back."""
+    known = {each.name: each for each in declared()}
     knobs = [
         knob(_TAB, "semblance_tab", "Semblance Cat"),
         knob(_LINK, "model", "model", "The network, as a .cat file.", text="NETWORK.modelFile"),
@@ -373,6 +381,20 @@ def cat() -> str:
             slider=(64.0, 1024.0),
         ),
         " size 256",
+        knob(_TEXT, "title_network", "of the likeness"),
+        *(
+            knob(_LINK, name, known[name].label, tip or _tip(known[name]), text=f"NETWORK.{name}")
+            for name, tip in CAT_KNOBS.items()
+        ),
+        knob(_TEXT, "title_blend", "blend"),
+        knob(
+            _CHOICE,
+            "matte",
+            "matte",
+            "What lays the face in: the rendered matte, or the network's own.",
+            choices=("rendered", "network"),
+        ),
+        ' matte "rendered"',
         knob(_LINK, "mix", "mix", "Dissolve to the plate (0).", text="BLEND.mix"),
     ]
     copied: dict[str, str] = {}
@@ -385,6 +407,7 @@ def cat() -> str:
     box = (
         f"{{{{(width-{wide})/2}} {{(height-{high})/2}} {{(width+{wide})/2}} {{(height+{high})/2}}}}"
     )
+    rendered = "semblance_matte.alpha"
     nodes = [
         _MATTE,
         *_MAPS,
@@ -417,26 +440,32 @@ def cat() -> str:
         "push $Render",
         "push $Back",
         "push $Back",
-        node("STMap", "UNALIGN", inputs="2", channels="rgb", uv="semblance_st_forward"),
+        node("STMap", "UNALIGN", inputs="2", channels="rgba", uv="semblance_st_forward"),
+        node("Copy", "RENDERED", inputs="2", from0=rendered, to0=rendered),
+        node("Expression", "MATTE", expr3=word(f"parent.matte == 0 ? {rendered} : clamp(a)")),
+        "set Laid [stack 0]",
+        "push $Laid",
         "push $Plate",
-        node(
-            "Keymix",
-            "BLEND",
-            inputs="3",
-            channels="rgb",
-            maskChannel="semblance_matte.alpha",
-            bbox="B",
-        ),
+        node("Keymix", "BLEND", inputs="3", channels="rgb", maskChannel="rgba.alpha", bbox="B"),
         node("Output", "Output1"),
     ]
     tip = (
-        "Shows a network of yours (.cat) the face held still and upright, and lays its answer back "
-        "under the rendered matte. Plate is the picture that was given to Semblance, Render what "
-        "came out with its layers, read with raw data on. The network takes and gives rgb of one "
-        "size, scene-linear. Semblance exports no .cat yet, and this gizmo was never run in Nuke."
+        "Shows a likeness (.cat) the face held still and upright, and lays its answer back under "
+        "the matte. Plate is the picture that was given to Semblance, in linear Rec.709; Render "
+        "what came out with its layers, read with raw data on. semblance export --torchscript "
+        "writes what CatFileCreator makes the .cat of. This gizmo was never run in Nuke."
     )
     return gizmo(2, tip, "0x8c7a5aff", knobs, nodes)
 
+
+CAT_KNOBS = {
+    "identity_strength": "",
+    "exposure": "Brings the face to the level that the network knows, a mean luma of about 0.12; "
+    "its answer is taken back by as much. (stops)",
+    "light_match": "",
+}
+"""Attributes of the TorchScript that `semblance export` writes, which Nuke shows as knobs: what
+they do, where it is not what the declared knob of the name does."""
 
 _WAYS = ("inverse", "forward")
 _UV = ("red", "green")

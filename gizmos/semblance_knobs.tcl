@@ -52,6 +52,7 @@
  mask_occlusion "0.5"
  addUserKnob {4 roto_mode l "roto mode" t "How the roto input meets the matte: it holds out, stands instead of it, or adds to it." M {multiply replace add}}
  roto_mode "multiply"
+ addUserKnob {2 roto_file l "roto file" t "Drawn shapes (JSON, from semblance view), laid over the roto input where there is one."}
  addUserKnob {20 end_mask n -1}
  addUserKnob {20 group_match l "match" n 1}
  addUserKnob {7 light_match l "light match" t "Give the face the plate's light, from what the network missed of the performer." R 0 1}

@@ -14,8 +14,9 @@ from semblance.face import Inference, Roto
 from semblance.knobs import Knobs, declared
 from semblance.plate import Window
 
-OF_THE_SHOT = {"model", "likeness", "face", "track_file", "smoothing"}
-"""Knobs that are spent before a frame is rendered; tests/test_cli.py turns them."""
+OF_THE_SHOT = {"model", "likeness", "face", "track_file", "roto_file", "smoothing"}
+"""Knobs that are spent before a frame is rendered; tests/test_cli.py and tests/test_roto.py turn
+them."""
 
 NEEDS = {
     "roto_mode": {"mask_source": "hull"},

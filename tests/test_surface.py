@@ -34,6 +34,7 @@ PUBLIC = [
     "ProviderError",
     "ReleaseError",
     "Result",
+    "RotoError",
     "SemblanceError",
     "Sequence",
     "SequenceError",

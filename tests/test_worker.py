@@ -34,6 +34,7 @@ from semblance.face import Face, Track
 from semblance.knobs import ColourKnobs, Knobs
 from semblance.model import Likeness
 from semblance.plate import Plate, Window
+from semblance.roto import Point, Shape, ShapeKey, Shapes, save_shapes
 from semblance.track.analyse import track_shot
 from semblance.track.file import load_track, save_track
 from semblance.track.provider import open_provider
@@ -279,6 +280,7 @@ def squeezed(face: Face, x: float, y: float, right: float = 0.0, down: float = 0
 
 ROTO = np.random.default_rng(3).uniform(-0.2, 1.2, (90, 120)).astype(np.float32)
 ROTO[40:44, 50:54] = np.nan
+SHAPES = str(Path(__file__).parent / "data" / "shapes.json")
 OVERSCAN, CROPPED = Window(-9, -7, 133, 101), Window(31, 22, 97, 66)
 PLAIN = Shot(drawn(), of(a_face()))
 CASES = {
@@ -301,6 +303,20 @@ CASES = {
     "roto replace": replace(PLAIN, roto=ROTO, knobs={"roto_mode": "replace"}),
     "roto add": replace(PLAIN, roto=ROTO, knobs={"roto_mode": "add"}),
     "roto alone": replace(PLAIN, roto=ROTO, knobs={"mask_source": "roto"}),
+    "drawn": replace(PLAIN, plate=drawn(OVERSCAN), knobs={"roto_file": SHAPES}),
+    "drawn adds": replace(PLAIN, knobs={"roto_file": SHAPES, "roto_mode": "add"}),
+    "drawn alone": replace(PLAIN, knobs={"roto_file": SHAPES, "mask_source": "roto"}),
+    "drawn onto a roto": replace(PLAIN, roto=ROTO, knobs={"roto_file": SHAPES}),
+    "drawn, elsewhere": replace(
+        PLAIN, plate=drawn(CROPPED), origin=(300, -47), knobs={"roto_file": SHAPES}
+    ),
+    "drawn, anamorphic": replace(
+        PLAIN,
+        plate=drawn(aspect=2.0),
+        aspect=2.0,
+        knobs={"roto_file": SHAPES},
+        track=of(squeezed(a_face(), 0.5, 1), aspect=2.0),
+    ),
     **{
         f"view {view}": replace(PLAIN, plate=drawn(OVERSCAN), knobs={"view": view})
         for view in ("patch", "matte", "difference", "landmarks", "canonical")
@@ -335,6 +351,30 @@ def test_a_proxy_has_the_bits_of_apply_on_a_proxy(scale, size, display, link, tm
     one = replace(PLAIN, plate=drawn(aspect=aspect), scale=scale, size=size)
     expected = applied(one, Track({FRAME: proxy}, (120, 90), aspect), tmp_path)
     assert_same_bits(one.linked(link, written(full, tmp_path)), expected)
+
+
+def test_drawn_shapes_of_the_full_size_are_those_of_the_proxy_and_follow_their_file(link, tmp_path):
+    shapes = tmp_path / "shapes.json"
+
+    def draw(left: float, scale: float, down: float = 0.0) -> None:
+        corners = ((left, 10.0), (90.0, 12.0), (85.0, 80.0), (left + 6.0, 70.0))
+        points = tuple(Point(x * scale, y * scale + down) for x, y in corners)
+        key = ShapeKey(points, 4.0 * scale)
+        size = (round(120 * scale), round(90 * scale))
+        save_shapes(Shapes(size, (Shape("a", {FRAME: key}),)), shapes)
+
+    knobs = {"roto_file": str(shapes), "mask_source": "roto", "view": "matte"}
+    full = of(squeezed(a_face(), 2.0, 2.0), (240, 180))
+    proxy = replace(PLAIN, scale=(0.5, 0.5), size=(240, 180), knobs=knobs)
+    shown = []
+    for left in (30.0, 50.0):  # drawn anew under the same name
+        draw(left, 2.0)
+        one = proxy.linked(link, written(full, tmp_path))[..., 0]
+        draw(left, 1.0)
+        other = applied(replace(PLAIN, knobs=knobs), of(a_face()), tmp_path)[..., 0]
+        assert np.abs(one - other).max() < 1e-3
+        shown.append(one)
+    assert np.abs(shown[0] - shown[1]).max() == 1.0
 
 
 def example(**knobs: Any) -> Shot:
@@ -428,6 +468,7 @@ def test_what_is_wrong_with_a_frame_is_its_answer_and_the_next_one_is_well(link,
     assert str(model) in refused({})
     shutil.copy(JUNE, model)
     assert "frame 1001" in refused({"track_file": "/nowhere.json"})
+    assert "/nowhere.json, and there is no such file" in refused({"roto_file": "/nowhere.json"})
     assert "likeness" in refused({"likeness": "another"})
     assert "knob 'model' is empty" in refused({"model": ""})
     assert "240 × 180" in refused({}, size=(240, 180))

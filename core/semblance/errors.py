@@ -8,6 +8,7 @@
     │   ├── SequenceError       a frame range names files that are not there
     │   ├── FootageError        footage for a faceset can't be read or holds no face
     │   ├── TrackError          a track file or a tracker can't serve this plate
+    │   ├── RotoError           a shapes file is malformed or belongs to another plate
     │   ├── ModelError          a model file is not a likeness that we can run
     │   ├── KnobError           a knob's name or value does not exist
     │   ├── OutputError         the result can't be written where it was asked to go
@@ -41,6 +42,7 @@ __all__ = [
     "PlateError",
     "ProviderError",
     "ReleaseError",
+    "RotoError",
     "SemblanceError",
     "SequenceError",
     "TrackError",
@@ -97,6 +99,10 @@ class FootageError(InputError):
 
 class TrackError(InputError):
     """A track file is malformed or belongs to another plate, or a tracker can't be had."""
+
+
+class RotoError(InputError):
+    """A shapes file is missing or malformed, or belongs to another plate."""
 
 
 class ModelError(InputError):

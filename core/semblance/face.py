@@ -10,7 +10,7 @@ from numpy.typing import NDArray
 
 from semblance.plate import Window
 
-__all__ = ["Crop", "Face", "Inference", "Matte", "Patch", "Roto", "Track"]
+__all__ = ["Crop", "Face", "HandKey", "Inference", "Matte", "Patch", "Roto", "Track"]
 
 
 @dataclass(frozen=True)
@@ -42,19 +42,39 @@ class Face:
 
 
 @dataclass(frozen=True)
+class HandKey:
+    """Landmarks of one frame that a person has put where they belong.
+
+    Parameters
+    ----------
+    points : mapping of int to (float, float)
+        By the landmark's index, plate pixels as `Face.landmarks`; the others stay automatic.
+    blend : int
+        Frames to either side over which what was moved comes in and goes out again.
+    """
+
+    points: Mapping[int, tuple[float, float]]
+    blend: int = 4
+
+
+@dataclass(frozen=True)
 class Track:
     """One performer's face over a shot.
 
     Parameters
     ----------
     faces : mapping of int to Face
-        By frame number; a frame without a face is not there.
+        By frame number, as they were found; a frame without a face is not there.
     size : (int, int)
         Width and height of the display window that the landmarks belong to.
     pixel_aspect : float
         Of the plate that was tracked.
     frames : tuple of int
         All frames that were looked at, with or without a face.
+    made_by : mapping of str to str
+        Where the track is from.
+    hand : mapping of int to HandKey
+        By frame number, what a person has mended; `track.smooth.smooth` lays it over the faces.
     """
 
     faces: Mapping[int, Face]
@@ -62,6 +82,7 @@ class Track:
     pixel_aspect: float = 1.0
     frames: tuple[int, ...] = ()
     made_by: Mapping[str, str] = field(default_factory=dict)
+    hand: Mapping[int, HandKey] = field(default_factory=dict)
 
 
 @dataclass(frozen=True)

@@ -1,4 +1,4 @@
-"""What a file is: plain values that describe an EXR frame, a track, a model, a release, a faceset.
+"""What a file is, in plain values: an EXR frame, a track, shapes, a model, a release, a faceset.
 
 Nothing is decoded that a header or a manifest can tell.
 """
@@ -13,6 +13,7 @@ from typing import Any
 from semblance import exr, model, provenance, release
 from semblance.errors import InputError, frame_context
 from semblance.plate import Window
+from semblance.roto import load_shapes
 from semblance.track.file import load_track
 
 __all__ = ["describe", "listing"]
@@ -24,8 +25,8 @@ def describe(path: Path) -> dict[str, Any]:
     Parameters
     ----------
     path : Path
-        An EXR frame, a track (JSON), a model (.onnx), a release (JSON), a faceset or a training
-        run (folders).
+        An EXR frame, a track, drawn shapes or a release (JSON), a model (.onnx), a faceset or a
+        training run (folders).
 
     Returns
     -------
@@ -124,9 +125,12 @@ def _document(path: Path) -> dict[str, Any]:
         return _track(path)
     if form == "semblance-release":
         return {"kind": "release", **release.read_draft(path).to_json()}
+    if form == "semblance-roto":
+        return _shapes(path)
     raise InputError(
-        f"its format is {form!r}; expected 'semblance-track' or 'semblance-release'",
-        "Give a track or a release.",
+        f"its format is {form!r}; expected 'semblance-track', 'semblance-roto' or "
+        "'semblance-release'",
+        "Give a track, drawn shapes or a release.",
     )
 
 
@@ -143,8 +147,22 @@ def _track(path: Path) -> dict[str, Any]:
         "faces": len(track.faces),
         "without_face": [frame for frame in track.frames if frame not in track.faces],
         "lowest_score": min(scores, default=None),
+        "hand_keys": sorted(track.hand),
         "made_by": dict(track.made_by),
     }
+
+
+def _shapes(path: Path) -> dict[str, Any]:
+    held = load_shapes(path)
+    return {
+        "kind": "shapes",
+        "size": list(held.size),
+        "shapes": [
+            {"name": shape.name, "kind": shape.kind, "operation": shape.operation,
+             "keys": sorted(shape.keys)}
+            for shape in held.shapes
+        ],
+    }  # fmt: skip
 
 
 def _folder(path: Path) -> dict[str, Any]:

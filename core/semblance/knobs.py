@@ -320,6 +320,13 @@ class MatteKnobs(_Checked):
         label="roto mode",
         animates=False,
     )
+    roto_file: str = knob(
+        "",
+        "Drawn shapes (JSON, from semblance view), laid over the roto input where there is one.",
+        label="roto file",
+        file=True,
+        animates=False,
+    )
 
 
 @dataclass(frozen=True)

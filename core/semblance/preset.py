@@ -6,11 +6,15 @@
 
 A number is linear between its keys, anything else holds until the next key; before the first and
 past the last key the nearest one holds. Standard library only.
+
+A file that lies beside the preset (model, track, drawn roto) is named relative to it, so that a
+folder with all of them can be moved; any other relative path is one from where the program runs.
 """
 
 from __future__ import annotations
 
 import json
+import os
 from bisect import bisect_right
 from collections.abc import Callable, Mapping
 from os import PathLike
@@ -23,7 +27,13 @@ __all__ = ["animate", "load_preset"]
 
 
 def load_preset(path: str | PathLike[str]) -> dict[str, Any]:
-    """Read a preset file as it stands; `animate` checks what is in it.
+    """Read a preset file; `animate` checks what is in it.
+
+    Returns
+    -------
+    dict
+        As it stands in the file, but that a file that the preset names and that lies beside it
+        is given by its full path.
 
     Raises
     ------
@@ -47,7 +57,20 @@ def load_preset(path: str | PathLike[str]) -> dict[str, Any]:
                 f"a preset is one JSON object, found {type(values).__name__}",
                 'Write it as {"identity_strength": 0.5}.',
             )
-        return values
+        files = {knob.name for knob in declared() if knob.kind == "file"}
+        folder = os.path.dirname(os.path.abspath(path))
+        return {
+            name: _beside(folder, value) if name in files else value
+            for name, value in values.items()
+        }
+
+
+def _beside(folder: str, value: Any) -> Any:
+    """Return the path of a file in a folder, or what was given where there is none."""
+    if not isinstance(value, str) or not value:
+        return value
+    there = os.path.join(folder, value)
+    return there if os.path.isfile(there) else value
 
 
 def animate(values: Mapping[str, Any]) -> Callable[[int], Knobs]:

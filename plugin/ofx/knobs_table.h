@@ -5,8 +5,8 @@
 #include <stddef.h>
 
 /* Sent in the worker's hello: equal where plug-in and worker know the same knobs. */
-#define SEMBLANCE_KNOBS_DIGEST "d017c155960cbc37"
-#define SEMBLANCE_KNOB_COUNT 31
+#define SEMBLANCE_KNOBS_DIGEST "3694d46398e9505b"
+#define SEMBLANCE_KNOB_COUNT 32
 
 typedef enum {
     SEMBLANCE_FLOAT, SEMBLANCE_INT, SEMBLANCE_BOOL,
@@ -57,6 +57,7 @@ static const semblance_knob semblance_knobs[SEMBLANCE_KNOB_COUNT] = {
     {"mask_gamma", "mask", "gamma", "Shape the matte's fall-off: above 1 lifts its edge, below 1 lowers it.", "", SEMBLANCE_FLOAT, 1, 1.0, "", 0.1, 10.0, 0.25, 4.0, NULL, 0, 0.0, 0},
     {"mask_occlusion", "mask", "occlusion", "Hold out what passes in front of the face: hands, a microphone, hair.", "", SEMBLANCE_FLOAT, 1, 0.5, "", 0.0, 1.0, 0.0, 1.0, NULL, 0, 0.0, 0},
     {"roto_mode", "mask", "roto mode", "How the roto input meets the matte: it holds out, stands instead of it, or adds to it.", "", SEMBLANCE_CHOICE, 0, 0.0, "", 0.0, 0.0, 0.0, 0.0, semblance_choices_roto_mode, 0, 0.0, 0},
+    {"roto_file", "mask", "roto file", "Drawn shapes (JSON, from semblance view), laid over the roto input where there is one.", "", SEMBLANCE_FILE, 0, 0.0, "", 0.0, 0.0, 0.0, 0.0, NULL, 0, 0.0, 0},
     {"light_match", "match", "light match", "Give the face the plate's light, from what the network missed of the performer.", "", SEMBLANCE_FLOAT, 1, 1.0, "", 0.0, 1.0, 0.0, 1.0, NULL, 0, 0.0, 0},
     {"colour_match", "match", "colour match", "Bring the face's colour to the plate's: by mean and spread, by linear optimal transport, or by histogram.", "", SEMBLANCE_CHOICE, 0, 0.0, "", 0.0, 0.0, 0.0, 0.0, semblance_choices_colour_match, 0, 0.0, 0},
     {"colour_amount", "match", "amount", "How much of the colour match is applied.", "", SEMBLANCE_FLOAT, 1, 1.0, "", 0.0, 1.0, 0.0, 1.0, NULL, 0, 0.0, 0},

@@ -11,6 +11,7 @@ import json
 import math
 import os
 from collections.abc import Mapping
+from dataclasses import replace
 from pathlib import Path
 from typing import Any, Final, NoReturn
 
@@ -18,15 +19,18 @@ import numpy as np
 from numpy.typing import NDArray
 
 from semblance.errors import OutputError, TrackError
-from semblance.face import Face, Track
+from semblance.face import Face, HandKey, Track
 
-__all__ = ["FORMAT", "VERSION", "load_track", "save_track"]
+__all__ = ["FORMAT", "VERSION", "load_track", "save_hand", "save_track"]
 
 FORMAT: Final = "semblance-track"
 VERSION: Final = 1
 
 _DECIMALS: Final = 4
 """Of landmarks (pixels), angles (degrees) and scores."""
+
+LONGEST_BLEND: Final = 1000
+"""Frames over which a hand key may blend, at most."""
 
 _REMEDY: Final = "Mend the file (docs/track-format.md), or track the plate again."
 
@@ -50,22 +54,36 @@ def save_track(track: Track, path: Path, *, face: int = 0) -> None:
     TrackError
         A landmark is not a finite number.
     """
-    frames = sorted({*track.frames, *track.faces})
-    lines = [f'      "{frame}": {_dump(_entry(track.faces[frame], frame))}'
-             for frame in sorted(track.faces)]  # fmt: skip
-    head = {
-        "format": FORMAT,
-        "version": VERSION,
-        "size": list(track.size),
-        "pixel_aspect": track.pixel_aspect,
-        "made_by": dict(track.made_by),
-        "frames": frames,
-    }
-    text = "{\n"
-    text += "".join(f"  {_dump(key)}: {_dump(value)},\n" for key, value in head.items())
-    inside = "{\n" + ",\n".join(lines) + "\n    }" if lines else "{}"
-    text += f'  "faces": {{\n    "{face}": {inside}\n  }}\n}}\n'
-    _write_whole(path, text)
+    _write_whole(path, _text({face: track}))
+
+
+def save_hand(track: Track, path: Path, *, face: int = 0) -> None:
+    """Write a track's hand keys into the file that the track is from, whole or not at all.
+
+    All else in the file, other faces among it, stays as it is.
+
+    Parameters
+    ----------
+    track : Track
+        Gives the keys; points are rounded to 4 decimals.
+    path : Path
+        A track file that holds the face.
+    face : int
+        The face's number there.
+
+    Raises
+    ------
+    TrackError
+        The file can't be read or holds no such face, or a point is not a finite number.
+    OutputError
+        The file can't be written.
+    """
+    document = _read(path)
+    held = document.get("faces") if isinstance(document, dict) else None
+    numbers = [int(key) for key in held if key.isdecimal()] if isinstance(held, dict) else []
+    everyone = {number: load_track(path, number) for number in {*numbers, face}}
+    everyone[face] = replace(everyone[face], hand=track.hand)
+    _write_whole(path, _text(everyone))
 
 
 def load_track(path: Path, face: int = 0, *, size: tuple[int, int] | None = None) -> Track:
@@ -118,6 +136,7 @@ def load_track(path: Path, face: int = 0, *, size: tuple[int, int] | None = None
     if not isinstance(made_by, dict):
         reader.refuse("made_by", "names and texts", made_by)
     return Track(
+        hand=reader.hand(document, face),
         faces=faces,
         size=measured,
         pixel_aspect=reader.number(document, "pixel_aspect", 1.0, low=1e-3),
@@ -127,6 +146,59 @@ def load_track(path: Path, face: int = 0, *, size: tuple[int, int] | None = None
 
 
 # -------------------------------------------------------------------------------------- writing
+
+
+def _text(tracks: Mapping[int, Track]) -> str:
+    """Return the document of the faces of one plate, by their numbers."""
+    tracks = dict(sorted(tracks.items()))
+    first = next(iter(tracks.values()))
+    head = {
+        "format": FORMAT,
+        "version": VERSION,
+        "size": list(first.size),
+        "pixel_aspect": first.pixel_aspect,
+        "made_by": dict(first.made_by),
+        "frames": sorted({frame for each in tracks.values() for frame in _looked(each)}),
+    }
+    faces = {
+        number: {frame: _entry(track.faces[frame], frame) for frame in sorted(track.faces)}
+        for number, track in tracks.items()
+    }
+    hand = {
+        number: {frame: _hand_entry(track.hand[frame], frame) for frame in sorted(track.hand)}
+        for number, track in tracks.items()
+        if track.hand
+    }
+    lines = [f"  {_dump(key)}: {_dump(value)}" for key, value in head.items()]
+    lines.append(f'  "faces": {_section(faces)}')
+    if hand:
+        lines.append(f'  "hand": {_section(hand)}')
+    return "{\n" + ",\n".join(lines) + "\n}\n"
+
+
+def _looked(track: Track) -> set[int]:
+    return {*track.frames, *track.faces}
+
+
+def _section(entries: Mapping[int, Mapping[int, Any]]) -> str:
+    """Return entries by face and frame, with one line for each frame."""
+    blocks = []
+    for number, by_frame in entries.items():
+        lines = [f'      "{frame}": {_dump(entry)}' for frame, entry in by_frame.items()]
+        inside = "{\n" + ",\n".join(lines) + "\n    }" if lines else "{}"
+        blocks.append(f'    "{number}": {inside}')
+    return "{\n" + ",\n".join(blocks) + "\n  }"
+
+
+def _hand_entry(key: HandKey, frame: int) -> dict[str, Any]:
+    if not np.isfinite(list(key.points.values())).all():
+        raise TrackError(
+            f"the hand key of frame {frame} holds a number that is not finite", "Move it again."
+        )
+    points = {
+        str(index): [_rounded(x), _rounded(y)] for index, (x, y) in sorted(key.points.items())
+    }
+    return {"blend": key.blend, "points": points}
 
 
 def _entry(face: Face, frame: int) -> dict[str, Any]:
@@ -262,6 +334,41 @@ class _Reader:
             luma=None if luma is None else self.number(entry, "luma", 0.0, place=place),
             source=source,
         )
+
+    def hand(self, document: Mapping[str, Any], face: int) -> dict[int, HandKey]:
+        everyone = document.get("hand", {})
+        if not isinstance(everyone, dict):
+            self.refuse("hand", "keys by the number of the face", everyone)
+        entries = everyone.get(str(face), {})
+        if not isinstance(entries, dict):
+            self.refuse(f"hand, {face}", "keys by frame number", entries)
+        return dict(sorted(self._hand_key(key, entry) for key, entry in entries.items()))
+
+    def _hand_key(self, key: str, entry: Any) -> tuple[int, HandKey]:
+        try:
+            frame = int(key)
+        except ValueError:
+            self.refuse("hand", "a frame number", key)
+        place = f"hand key {frame}"
+        if not isinstance(entry, dict):
+            self.refuse(place, "a key with points", entry)
+        blend = entry.get("blend", HandKey.blend)
+        if not _whole(blend) or not 0 <= blend <= LONGEST_BLEND:
+            self.refuse(f"{place}, blend", f"0 to {LONGEST_BLEND} frames", blend)
+        points = entry.get("points")
+        if not isinstance(points, dict) or not points:
+            self.refuse(f"{place}, points", "[x, y] by the landmark's number", points)
+        made: dict[int, tuple[float, float]] = {}
+        for name, value in points.items():
+            if not (name.isdecimal() and int(name) < 68):
+                self.refuse(f"{place}, points", "landmarks 0 to 67", name)
+            if not isinstance(value, list) or len(value) != 2:
+                self.refuse(f"{place}, landmark {name}", "[x, y]", value)
+            point = dict(zip("xy", value, strict=True))
+            x, y = (self.number(point, axis, 0.0, place=f"{place}, landmark {name}, ")
+                    for axis in "xy")  # fmt: skip
+            made[int(name)] = (x, y)
+        return frame, HandKey(made, blend)
 
     def _landmarks(self, place: str, value: Any) -> NDArray[np.float64]:
         expected = "68 points [x, y] of finite numbers"

@@ -19,6 +19,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from semblance.face import Face, Track
+from semblance.track.hand import blended, placed
 
 __all__ = ["LONGEST_GAP", "fill_gaps", "smooth"]
 
@@ -41,22 +42,26 @@ def smooth(track: Track, sigma_frames: float) -> Track:
     track : Track
         As tracked. Every run of faces without a gap or a jump is smoothed by itself.
     sigma_frames : float
-        Deviation of the Gaussian weights in frames, >= 0; 0 returns the track itself.
+        Deviation of the Gaussian weights in frames, >= 0; 0 smooths nothing and fills nothing.
 
     Returns
     -------
     Track
-        With the gaps that `fill_gaps` fills. Scores, luma and sources stay.
+        With the gaps that `fill_gaps` fills, and the hand keys laid over it: they are not smoothed,
+        so that a landmark that a person has moved is where it was put. Scores, luma and all other
+        sources stay.
     """
+    track = placed(track)
     if sigma_frames <= 0.0:
-        return track
+        return blended(track, _runs(track, 0)) if track.hand else track
     filled = fill_gaps(track)
     faces: dict[int, Face] = {}
-    for run in _runs(filled, 0):
+    runs = _runs(filled, 0)
+    for run in runs:
         values = _regress(run, _vectors(filled, run), run, sigma_frames)
         for frame, value in zip(run, values, strict=True):
             faces[frame] = _with_vector(filled.faces[frame], value)
-    return replace(filled, faces=faces)
+    return blended(replace(filled, faces=faces), runs)
 
 
 def fill_gaps(track: Track, longest: int = LONGEST_GAP) -> Track:

@@ -33,6 +33,7 @@ from semblance.face import Face, Roto, Track
 from semblance.knobs import Knobs, stage_key
 from semblance.model import Likeness, Manifest, read_manifest, sha256_of
 from semblance.plate import Plate, Window
+from semblance.roto import Shapes, load_shapes, rasterise
 from semblance.track.analyse import find_faces
 from semblance.track.file import load_track
 from semblance.track.head import head_pose
@@ -52,6 +53,7 @@ _MODELS = 4
 """Likenesses that stay open."""
 
 _TRACKS = 16
+_SHAPES = 4
 _LARGEST = 1 << 15
 """Longest side of a display window, in pixels."""
 
@@ -193,6 +195,7 @@ class Renderer:
         self._cache = StageCache(cache_mb)
         self._models = _Models(provider)
         self._tracks = _Kept(_TRACKS)
+        self._shapes = _Kept(_SHAPES)
         self._verdicts = _Kept(_MODELS)
         self._trust = trust
         self._production = production
@@ -268,10 +271,11 @@ class Renderer:
             raise Stale
         begun = time.perf_counter()
         plate, alpha, source = self._plate(asked, planned, filled, slot)
-        roto = _roto(asked, filled, slot)
+        given = _roto(asked, filled, slot)
         taken = time.perf_counter()
         with frame_context(planned.frame):
             face, stops, note = self._face(planned, plate, source, knobs)
+            roto = given if face is None else self._drawn(planned, face, given, filled, knobs)
             result = pipeline.render(
                 plate,
                 face,
@@ -326,6 +330,8 @@ class Renderer:
             face, stops = None, None
             if knobs.track.track_file:
                 face, stops = self._tracked(knobs, placed, asked.pixel_aspect, frame)
+            if knobs.mask.roto_file:
+                self._shapes_of(knobs, placed)
             slate = self._slate(knobs, model)
         needed, note = source, ""
         if source.intersection(wanted).empty:
@@ -379,7 +385,38 @@ class Renderer:
         face = smoothed.faces.get(frame)
         return None if face is None else placed.face(face), stops
 
+    def _shapes_of(self, knobs: Knobs, placed: _Placement) -> tuple[Shapes, str]:
+        """Return the shapes of a file that is as it is now, and their name."""
+        path = Path(knobs.mask.roto_file)
+        key = (str(path), _stamp(path), placed.size)
+        return self._shapes.get(key, lambda: load_shapes(path, size=placed.size)), repr(key)
+
     # ------------------------------------------------------------------------------ rendering
+
+    def _drawn(
+        self, planned: _Planned, face: Face, given: Roto | None, filled: Window, knobs: Knobs
+    ) -> Roto | None:
+        """Return the roto around a face: what a host gives, and the shapes drawn onto it."""
+        if not knobs.mask.roto_file:
+            return given
+        placed = planned.placed
+        shapes, name = self._shapes_of(knobs, placed)
+        window = pipeline.region(face, placed.pixel_aspect).intersection(filled)
+
+        def draw() -> Roto | None:
+            return rasterise(
+                shapes,
+                planned.frame,
+                window,
+                onto=given,
+                pixel_aspect=placed.pixel_aspect * placed.scale[0] / placed.scale[1],
+                scale=placed.scale,
+                shift=placed.shift,
+            )
+
+        if given is not None:  # the pixels of a slot have no name
+            return draw()
+        return self._cache.get(f"roto {name} {planned.frame} {window} {placed}", draw)
 
     def _plate(
         self, asked: Render, planned: _Planned, filled: Window, slot: memoryview
