@@ -115,7 +115,7 @@ class _Seen:
     """The plate over the face's square, as the stages need it."""
 
     window: Window
-    light: Image  # linear Rec.709 at the shot's exposure, 0..1: what the network may see
+    shown: Image  # working encoding, 0..1: what the network may see
     crop: Crop
     space: str
     stops: float
@@ -204,12 +204,9 @@ def render(
     grain, laid_grain = None, None
     another = _another(seen, inference, knobs.identity.identity_strength)
     if knobs.match.grain_match > 0.0:
-        code = way("grain", f"code {looked.key}", lambda: colour.encode(seen.light))
-        found = grain = way("grain", looked.key, lambda: _grain(seen, code, hull))
+        found = grain = way("grain", looked.key, lambda: _grain(seen, hull))
         grain_key = f"{looked.inferred_key} {box} {frame}"
-        laid_grain = way(
-            "grain", grain_key, lambda: _laid_grain(seen, code, another, found, box, frame)
-        )
+        laid_grain = way("grain", grain_key, lambda: _laid_grain(seen, another, found, box, frame))
     weights = _weights(inference, hull, front, knobs.mask)
     change_key = stage_key(
         f"{looked.inferred_key} {knobs.mask.mask_occlusion} {_digest(around)} {frame}", knobs.match
@@ -360,17 +357,17 @@ def _see(plate: Plate, face: Face, size: int, knobs: ColourKnobs, stops: float) 
         return None
     space = colour.resolve_space(knobs.input_space, plate.metadata)
     exposure = knobs.exposure + (stops if knobs.auto_exposure else 0.0)
-    light, beyond = _exposed(plate, window, space, exposure)
-    pixels = _code(align.to_crop(light, window, matrix, size))
+    shown, beyond = _working(plate, window, space, exposure)
+    pixels = _in_range(align.to_crop(shown, window, matrix, size))
     if beyond is not None:
-        beyond = np.clip(align.to_crop(beyond, window, matrix, size), 0.0, 1.0)
+        beyond = _in_range(align.to_crop(beyond, window, matrix, size))
     crop = Crop(pixels, matrix, align.transform(face.landmarks, matrix), beyond)
-    return _Seen(window, light, crop, space, exposure)
+    return _Seen(window, shown, crop, space, exposure)
 
 
-def _code(light: Image) -> Image:
-    """Return resampled light as the network sees it; the filter's overshoot is none of it."""
-    return colour.encode(np.clip(light, 0.0, 1.0, out=light))
+def _in_range(pixels: Image) -> Image:
+    """Hold what was resampled to 0..1: a filter's overshoot is none of the picture's."""
+    return np.clip(pixels, 0.0, 1.0, out=pixels)
 
 
 def _infer(network: Network, seen: _Seen, knobs: InferKnobs) -> Inference:
@@ -383,11 +380,11 @@ def _infer(network: Network, seen: _Seen, knobs: InferKnobs) -> Inference:
     if knobs.looks == 1:
         return first
     size = network.size
-    cut = align.cropping(seen.light, seen.window, seen.crop.matrix, size)
+    cut = align.cropping(seen.shown, seen.window, seen.crop.matrix, size)
     faces, own = [_joined(first.rgb, first.matte)], [first.own]
     for view in _VIEWS[: knobs.looks - 1]:
         nudge = align.nudge(*view)
-        crop = _code(cut(align.chain(seen.crop.matrix, nudge)))
+        crop = _in_range(cut(align.chain(seen.crop.matrix, nudge)))
         look = network.infer(crop, knobs.identity_strength)
         back = align.invert(nudge)
         back[:, 2] *= size  # from canonical units to pixels of the crop
@@ -411,9 +408,10 @@ def _mean(pictures: Sequence[Image]) -> Image:
 
 
 def _resampled(picture: Image, matrix: NDArray[np.float64]) -> Image:
-    """Warp what a network drew; the bicubic's overshoot is none of the network's."""
-    warped = align.resample(picture, matrix, picture.shape[:2], border=cv2.BORDER_REPLICATE)
-    return np.clip(warped, 0.0, 1.0, out=warped)
+    """Warp what a network drew."""
+    return _in_range(
+        align.resample(picture, matrix, picture.shape[:2], border=cv2.BORDER_REPLICATE)
+    )
 
 
 def _hull(seen: _Seen) -> Image:
@@ -466,11 +464,11 @@ def _laid_matte(
     return matte.with_roto(Matte(_clean(pixels), box), roto, knobs)
 
 
-def _grain(seen: _Seen, shown: Image, hull: Image) -> blend.Grain:
+def _grain(seen: _Seen, hull: Image) -> blend.Grain:
     """Measure the plate's grain on the face."""
     scale = 1.0 / float(np.hypot(*seen.crop.matrix[:, 1])) / seen.crop.pixels.shape[0]
     inside = align.to_plate(hull, seen.crop.matrix, seen.window, outside=0.0)
-    return blend.grain_of(shown, inside, scale)
+    return blend.grain_of(seen.shown, inside, scale)
 
 
 def _another(seen: _Seen, inference: Inference, strength: float) -> Image:
@@ -480,13 +478,11 @@ def _another(seen: _Seen, inference: Inference, strength: float) -> Image:
     return another if kept is None else another * kept
 
 
-def _laid_grain(
-    seen: _Seen, shown: Image, another: Image, grain: blend.Grain, box: Window, frame: int
-) -> Image:
+def _laid_grain(seen: _Seen, another: Image, grain: blend.Grain, box: Window, frame: int) -> Image:
     """Return the plate's grain that is too fine for the crop, over a window of the plate."""
     packed = cv2.merge([*cv2.split(seen.crop.pixels), another])
     laid = align.to_plate(np.asarray(packed, np.float32), seen.crop.matrix, box)
-    return blend.plate_grain(shown[box.slices(seen.window)], laid, grain, frame)
+    return blend.plate_grain(seen.shown[box.slices(seen.window)], laid, grain, frame)
 
 
 def _change(
@@ -595,31 +591,31 @@ def _with_landmarks(plate: Plate, face: Face, seen: _Seen) -> Plate:
     """Draw the landmarks as green discs, one percent of the face wide, at the face's level."""
     square = 1.0 / float(np.hypot(*seen.crop.matrix[:, 1]))
     radius = max(0.006 * square, 1.0)
-    drawn = np.zeros(seen.light.shape[:2], np.float32)
+    drawn = np.zeros(seen.shown.shape[:2], np.float32)
     for x, y in face.landmarks - (seen.window.x0 + 0.5, seen.window.y0 + 0.5):
         centre = (round(16 * float(x)), round(16 * float(y)))
         cv2.circle(drawn, centre, round(16 * radius), 1.0, -1, cv2.LINE_8, 4)
     level = colour.EXPOSURE_TARGET * 4.0 * 2.0**-seen.stops
     green = colour.from_linear(np.full((1, 1, 3), (0, level, 0), np.float32), seen.space)
-    pixels = np.broadcast_to(green, seen.light.shape)
+    pixels = np.broadcast_to(green, seen.shown.shape)
     return plate.with_picture(np.asarray(pixels, np.float32), seen.window, drawn > 0.5)
 
 
-def _exposed(plate: Plate, window: Window, space: str, stops: float) -> tuple[Image, Image | None]:
-    """Return a window's light where 1 is display white, held to 0..1, and what is blown out."""
-    light = np.empty((window.height, window.width, 3), np.float32)
+def _working(plate: Plate, window: Window, space: str, stops: float) -> tuple[Image, Image | None]:
+    """Return a window in the working encoding, held to 0..1, and what of it is blown out."""
+    shown = np.empty((window.height, window.width, 3), np.float32)
     beyond, gain = None, np.float32(2.0**stops)
     for top in range(window.y0, window.y1, _STRIP):
         strip = Window(window.x0, top, window.x1, min(top + _STRIP, window.y1))
         rows = strip.slices(window)
-        exposed = _linear(plate, strip, space) * gain
-        blown = blend.blown(exposed)
+        light = _linear(plate, strip, space) * gain
+        blown = blend.blown(light)
         if blown is not None:
             if beyond is None:
-                beyond = np.zeros(light.shape[:2], np.float32)
+                beyond = np.zeros(shown.shape[:2], np.float32)
             beyond[rows] = blown
-        np.clip(exposed, 0.0, 1.0, out=light[rows])
-    return light, beyond
+        shown[rows] = colour.encode(_in_range(light))
+    return shown, beyond
 
 
 def _linear(plate: Plate, window: Window, space: str) -> Image:
