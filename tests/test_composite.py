@@ -82,7 +82,7 @@ def test_outside_the_matte_nothing_is_touched(
     result, share = composite(noise((*shape, 3), seed), matte, knobs)
     assert result.dtype == share.dtype == np.float32
     assert np.isfinite(result).all()
-    assert ((share > 0.0) == (matte > 0.0)).all()
+    assert not share[matte == 0.0].any()
 
 
 @given(st.sampled_from(["over", "multiband"]), shapes, seeds, st.floats(-50.0, 50.0))

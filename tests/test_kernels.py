@@ -105,6 +105,39 @@ def test_samples_are_keys_cubic_and_the_border_goes_on(
         assert result[row, column] == pytest.approx(expected, abs=2e-4)
 
 
+AXES = np.float32(np.linalg.qr(np.random.default_rng(5).normal(size=(3, 3)))[0])
+
+
+def grain_field(picture: np.ndarray, starts: np.ndarray, kept: float = 1.0) -> np.ndarray:
+    """Return a share of a picture, over which noise of one half everywhere is laid as it is."""
+    cells = tuple(-(-side // 4) for side in picture.shape[:2])
+    weights = np.full((*cells, 3), kept, np.float32)
+    tile = np.full((256, 256, 3), 0.5, np.float32)
+    result = np.empty(picture.shape, np.float32)
+    fresh = np.ones_like(weights)
+    kernels.grain_field(picture, None, AXES, weights, fresh, tile, starts, result)
+    return result
+
+
+@given(st.integers(1, 300), st.integers(1, 300), st.integers(0, 9))
+@settings(max_examples=30, deadline=None)
+def test_grain_is_weighed_by_cells_along_the_axes(height: int, width: int, seed: int) -> None:
+    picture, less = noise((height, width, 3), seed), noise((height, width, 4), seed + 1)
+    rows, columns = -(-height // 4), -(-width // 4)
+    cells = np.empty((rows, columns, 3), np.float32)
+    kernels.grain_energy(picture, less, AXES, cells)
+    energy = ((picture - less[..., :3]).astype(np.float64) @ AXES.T.astype(np.float64)) ** 2
+    for row, column in ((0, 0), (rows - 1, columns - 1), (rows // 2, columns // 2)):
+        cell = energy[4 * row : 4 * row + 4, 4 * column : 4 * column + 4]
+        assert cells[row, column] == pytest.approx(cell.mean(axis=(0, 1)), rel=1e-4)
+    starts = np.random.default_rng(seed).integers(
+        128, size=(-(-height // 128), -(-width // 128), 2)
+    )
+    laid = grain_field(picture, starts, kept=0.25)
+    flat = np.full(3, 0.5, np.float32) @ AXES
+    assert laid == pytest.approx(0.25 * picture + flat, abs=1e-5)
+
+
 def test_arrays_that_do_not_belong_together_are_refused() -> None:
     picture, plane = noise((5, 6, 3)), noise((5, 6))
     refused = [
@@ -119,6 +152,12 @@ def test_arrays_that_do_not_belong_together_are_refused() -> None:
         lambda: kernels.lay_in(picture, noise((5, 6, 4)), plane, 1.0, 1.0, picture.copy()),
         lambda: kernels.pack(picture, picture, plane, picture.copy()),
         lambda: kernels.largest_difference(picture, picture[:4], plane),
+        lambda: kernels.expose(picture, 1.0, picture.copy(), plane[:4]),
+        lambda: kernels.grain_energy(picture, picture, AXES, noise((2, 2, 3))),
+        lambda: kernels.grain_energy(picture, None, AXES, noise((1, 2, 3))),
+        lambda: grain_field(picture, starts=np.full((1, 1, 2), 129)),
+        lambda: grain_field(picture, starts=np.zeros((1, 2, 2), np.int64)),
+        lambda: kernels.bands(picture, plane, plane, 0.1, 1.0, picture.copy(), plane[:4]),
     ]
     for call in refused:
         with pytest.raises(ValueError, match=r"array|shapes|side by side"):

@@ -148,7 +148,9 @@ def laid(change: np.ndarray, plate: np.ndarray, seen: np.ndarray, another: float
     where = np.full(plate.shape[:2], another, np.float32)
     crop = colour.encode(seen)
     packed = blend.packed(crop, colour.encode(seen + change) - crop, where)
-    return plate + blend.lay_in(plate, packed)
+    change = np.empty_like(plate)
+    blend.lay_in(plate, packed, change)
+    return plate + change
 
 
 @given(st.floats(0.0, 1.0), st.floats(-0.5, 0.5))

@@ -31,7 +31,7 @@
 #define LOG_SLOPE 0.43958333f /* slope of the curve at 1, which the logarithm carries on */
 #define LN2 0.69314718f
 #define LOG2E 1.44269504f
-#define HIGHLIGHT 0.25f      /* blend/lay_in.py: codes beyond white in which a face fades out */
+#define HIGHLIGHT 0.25f      /* codes beyond display white at which 1 / e of a face is left */
 #define HALF_LIMIT 65504.0f
 
 enum { BLOCK = 256 }; /* pixels whose intermediate lines stay in the first-level cache */
@@ -122,6 +122,11 @@ INLINE float decoded(float code, int bright) {
     return light;
 }
 
+/* How much of a face a pixel shows: 1 up to display white, and less the brighter it is. */
+INLINE float kept_of(float light) {
+    return exp2_of(log2_of(most(light, 1.0f)) * (-LOG_SLOPE / HIGHLIGHT));
+}
+
 /* Most blocks hold nothing above display white, and hardly any what is not a number: they are
  * spared what that costs. A value's own result is the same in each of the three. */
 INLINE void find(const float *RESTRICT values, Py_ssize_t count, float gain, int *bright, int *odd) {
@@ -181,6 +186,53 @@ WIDE static void decode_all(const float *RESTRICT code, float *RESTRICT light, P
         decode_block(code + at, light + at, count - at < FLAT ? count - at : FLAT, gain);
 }
 
+/* What a network may see of light where 1 is display white, and how far each pixel is beyond. */
+WIDE static int expose_all(const float *RESTRICT light, float gain, float *RESTRICT code,
+                           float *RESTRICT beyond, Py_ssize_t count) {
+    float held[FLAT];
+    int any = 0;
+    for (Py_ssize_t at = 0; at < count; at += BLOCK) {
+        Py_ssize_t block = count - at < BLOCK ? count - at : BLOCK;
+        int above = 0;
+        for (Py_ssize_t i = 0; i < 3 * block; i++) {
+            float value = light[3 * at + i] * gain;
+            above |= value > 1.0f;
+            held[i] = least(most(value, 0.0f), 1.0f);
+        }
+        for (Py_ssize_t i = 0; i < 3 * block; i++)
+            code[3 * at + i] = least(encoded(held[i], 0), 1.0f);
+        if (above)
+            for (Py_ssize_t i = 0; i < block; i++) {
+                const float *pixel = light + 3 * (at + i);
+                float brightest = most(most(pixel[0], pixel[1]), pixel[2]) * gain;
+                beyond[at + i] = 1.0f - kept_of(brightest);
+            }
+        else
+            memset(beyond + at, 0, (size_t)block * sizeof(float));
+        any |= above;
+    }
+    return any;
+}
+
+typedef float Lines[3][BLOCK];
+
+/* Pixels as three lines, and lines as pixels. */
+INLINE void apart(const float *RESTRICT pixels, Lines lines, Py_ssize_t count) {
+    for (Py_ssize_t i = 0; i < count; i++) {
+        lines[0][i] = pixels[3 * i];
+        lines[1][i] = pixels[3 * i + 1];
+        lines[2][i] = pixels[3 * i + 2];
+    }
+}
+
+INLINE void together(const float (*lines)[BLOCK], float *RESTRICT pixels, Py_ssize_t count) {
+    for (Py_ssize_t i = 0; i < count; i++) {
+        pixels[3 * i] = lines[0][i];
+        pixels[3 * i + 1] = lines[1][i];
+        pixels[3 * i + 2] = lines[2][i];
+    }
+}
+
 /* --- the plate ---------------------------------------------------------------------------- */
 
 /* A channel's rows: halfs or floats, a row `step` bytes after the one above. */
@@ -204,12 +256,7 @@ WIDE static void picture_row(const Plane *planes, Py_ssize_t row, float *RESTRIC
             } else
                 memcpy(lines[c], (const float *)source + at, (size_t)count * sizeof(float));
         }
-        float *RESTRICT pixel = result + 3 * at;
-        for (Py_ssize_t i = 0; i < count; i++) {
-            pixel[3 * i] = lines[0][i];
-            pixel[3 * i + 1] = lines[1][i];
-            pixel[3 * i + 2] = lines[2][i];
-        }
+        together((const float(*)[BLOCK])lines, result + 3 * at, count);
     }
 }
 
@@ -370,8 +417,7 @@ WIDE static void lay_in_row(const float *RESTRICT plate, const float *RESTRICT l
         }
         if (above)
             for (Py_ssize_t i = 0; i < count; i++) {
-                float over = log2_of(most(brightest[i], 1.0f));
-                float kept = exp2_of(over * (-LOG_SLOPE / HIGHLIGHT));
+                float kept = kept_of(brightest[i]);
                 for (int c = 0; c < 3; c++)
                     step[3 * i + c] *= kept;
             }
@@ -415,9 +461,7 @@ WIDE static void largest_difference_all(const float *RESTRICT a, const float *RE
     }
 }
 
-typedef float Lines[3][BLOCK];
-
-INLINE void turn(const Lines from, Lines to, const float *RESTRICT m, Py_ssize_t step,
+INLINE void turn(const float (*from)[BLOCK], Lines to, const float *RESTRICT m, Py_ssize_t step,
                  Py_ssize_t count) {
     for (int c = 0; c < 3; c++) {
         float a = m[step * c], b = m[step * c + 1], d = m[step * c + 2];
@@ -459,10 +503,8 @@ WIDE static void match_all(const float *RESTRICT face, float *RESTRICT result, P
         Py_ssize_t block = count - at < BLOCK ? count - at : BLOCK;
         const float *RESTRICT own = face + 3 * at;
         decode_block(own, flat, 3 * block, 1.0f);
-        for (Py_ssize_t i = 0; i < block; i++)
-            for (int c = 0; c < 3; c++)
-                light[c][i] = flat[3 * i + c];
-        turn(light, cones, colours->to_cones, 3, block);
+        apart(flat, light, block);
+        turn((const float(*)[BLOCK])light, cones, colours->to_cones, 3, block);
         for (int c = 0; c < 3; c++)
             for (Py_ssize_t i = 0; i < block; i++) {
                 float cone = cones[c][i], size = cone < 0.0f ? -cone : cone;
@@ -470,22 +512,24 @@ WIDE static void match_all(const float *RESTRICT face, float *RESTRICT result, P
                 roots[c][i] = cone * exp2_of(log2_of(size + 1e-30f) * (-2.0f / 3.0f));
             }
         if (colours->curves) {
-            turn(roots, cones, colours->to_oklab, 3, block);
+            turn((const float(*)[BLOCK])roots, cones, colours->to_oklab, 3, block);
             for (int c = 0; c < 3; c++)
                 through(&colours->curves[c], cones[c], block);
-            turn(cones, step, colours->step, 4, block);
+            turn((const float(*)[BLOCK])cones, step, colours->step, 4, block);
         } else
-            turn(roots, step, colours->step, 4, block);
+            turn((const float(*)[BLOCK])roots, step, colours->step, 4, block);
         for (int c = 0; c < 3; c++)
             for (Py_ssize_t i = 0; i < block; i++) {
                 /* (r + s)^3 - r^3 without the difference, so that no step changes nothing */
                 float r = roots[c][i], s = step[c][i];
                 cones[c][i] = s * (3.0f * r * (r + s) + s * s);
             }
-        turn(cones, step, colours->to_light, 3, block);
-        for (Py_ssize_t i = 0; i < block; i++)
-            for (int c = 0; c < 3; c++)
-                flat[3 * i + c] += step[c][i];
+        turn((const float(*)[BLOCK])cones, step, colours->to_light, 3, block);
+        for (Py_ssize_t i = 0; i < block; i++) {
+            flat[3 * i] += step[0][i];
+            flat[3 * i + 1] += step[1][i];
+            flat[3 * i + 2] += step[2][i];
+        }
         encode_block(flat, result + 3 * at, 3 * block, 1.0f);
         for (Py_ssize_t i = 0; i < block; i++) {
             float lit = (own[3 * i] + own[3 * i + 1] + own[3 * i + 2]) * (1.0f / 3.0f);
@@ -496,6 +540,114 @@ WIDE static void match_all(const float *RESTRICT face, float *RESTRICT result, P
             }
         }
     }
+}
+
+/* --- grain and bands ----------------------------------------------------------------------- */
+
+enum { CELL = 4, REPEAT = 128 }; /* blend/grain.py: pixels of a cell and of the noise's tile */
+
+/* A line of a picture, less what was laid there (or nothing), in luma and two colour differences. */
+INLINE void opponent_line(const float *RESTRICT pixel, const float *RESTRICT laid,
+                          const float *RESTRICT axes, Py_ssize_t count, Lines lines) {
+    Lines rgb;
+    apart(pixel, rgb, count);
+    if (laid)
+        for (Py_ssize_t i = 0; i < count; i++) {
+            rgb[0][i] -= laid[4 * i];
+            rgb[1][i] -= laid[4 * i + 1];
+            rgb[2][i] -= laid[4 * i + 2];
+        }
+    turn((const float(*)[BLOCK])rgb, lines, axes, 3, count);
+}
+
+/* Mean energies of a row of cells, from its `rows` lines; the last cell may be narrower. */
+WIDE static void energy_row(const float *RESTRICT picture, Py_ssize_t step,
+                            const float *RESTRICT laid, Py_ssize_t laid_step, Py_ssize_t rows,
+                            Py_ssize_t width, const float *RESTRICT axes, float *RESTRICT cells) {
+    Lines lines, sums;
+    for (Py_ssize_t at = 0; at < width; at += BLOCK) {
+        Py_ssize_t count = width - at < BLOCK ? width - at : BLOCK;
+        memset(sums, 0, sizeof sums);
+        for (Py_ssize_t row = 0; row < rows; row++) {
+            opponent_line(picture + row * step + 3 * at,
+                          laid ? laid + row * laid_step + 4 * at : NULL, axes, count, lines);
+            for (int c = 0; c < 3; c++)
+                for (Py_ssize_t i = 0; i < count; i++)
+                    sums[c][i] += lines[c][i] * lines[c][i];
+        }
+        for (Py_ssize_t first = 0; first < count; first += CELL) {
+            Py_ssize_t across = count - first < CELL ? count - first : CELL;
+            float *cell = cells + 3 * ((at + first) / CELL);
+            for (int c = 0; c < 3; c++) {
+                float sum = 0.0f;
+                for (Py_ssize_t i = 0; i < across; i++)
+                    sum += sums[c][first + i];
+                cell[c] = sum / (float)(rows * across);
+            }
+        }
+    }
+}
+
+/* Cells' weights along a row of pixels, in straight lines between the cells' centres. */
+INLINE void spread_line(const float *RESTRICT above, const float *RESTRICT below, float down,
+                        Py_ssize_t cells, Py_ssize_t first, Py_ssize_t count, Lines lines) {
+    Py_ssize_t inner = (count + CELL - 1) / CELL;
+    for (int c = 0; c < 3; c++) {
+        float line[BLOCK / CELL + 2], *RESTRICT pixel = lines[c];
+        for (Py_ssize_t j = 0; j < inner + 2; j++) {
+            Py_ssize_t cell = first / CELL + j - 1;
+            cell = cell < 0 ? 0 : cell >= cells ? cells - 1 : cell;
+            float here = above[3 * cell + c];
+            line[j] = here + down * (below[3 * cell + c] - here);
+        }
+        for (Py_ssize_t j = 0; j < inner; j++) {
+            float left = line[j + 1] - line[j], right = line[j + 2] - line[j + 1];
+            pixel[CELL * j] = fmaf(0.625f, left, line[j]);
+            pixel[CELL * j + 1] = fmaf(0.875f, left, line[j]);
+            pixel[CELL * j + 2] = fmaf(0.125f, right, line[j + 1]);
+            pixel[CELL * j + 3] = fmaf(0.375f, right, line[j + 1]);
+        }
+    }
+}
+
+/* A row of what is kept of the grain, and of fresh noise. `starts` says where in the tile each of
+ * the row's blocks begins. */
+WIDE static void grain_row(const float *RESTRICT picture, const float *RESTRICT laid,
+                           const float *RESTRICT axes, const float *const *kept,
+                           const float *const *fresh, float down, Py_ssize_t cells,
+                           const float *RESTRICT tile, Py_ssize_t side, Py_ssize_t row,
+                           const int64_t *RESTRICT starts, float *RESTRICT result,
+                           Py_ssize_t width) {
+    Lines detail, keep, make, noise;
+    float back[9];
+    for (int i = 0; i < 3; i++)
+        for (int c = 0; c < 3; c++)
+            back[3 * i + c] = axes[3 * c + i];
+    for (Py_ssize_t at = 0; at < width; at += REPEAT) {
+        Py_ssize_t count = width - at < REPEAT ? width - at : REPEAT;
+        const int64_t *start = starts + 2 * (at / REPEAT);
+        apart(tile + 3 * ((start[0] + row % REPEAT) * side + start[1]), noise, count);
+        opponent_line(picture + 3 * at, laid ? laid + 4 * at : NULL, axes, count, detail);
+        spread_line(kept[0], kept[1], down, cells, at, count, keep);
+        spread_line(fresh[0], fresh[1], down, cells, at, count, make);
+        for (int c = 0; c < 3; c++)
+            for (Py_ssize_t i = 0; i < count; i++)
+                detail[c][i] = fmaf(detail[c][i], keep[c][i], noise[c][i] * make[c][i]);
+        turn((const float(*)[BLOCK])detail, keep, back, 3, count);
+        together((const float(*)[BLOCK])keep, result + 3 * at, count);
+    }
+}
+
+INLINE float smooth(float t) { return t * t * (3.0f - 2.0f * t); }
+
+WIDE static void bands_row(const float *RESTRICT change, const float *RESTRICT matte,
+                           const float *RESTRICT wide, float support, float mix,
+                           float *RESTRICT bands, float *RESTRICT share, Py_ssize_t width) {
+    for (Py_ssize_t i = 0; i < width; i++)
+        for (int c = 0; c < 3; c++)
+            bands[3 * i + c] += change[3 * i + c] * matte[i];
+    for (Py_ssize_t i = 0; i < width; i++)
+        share[i] = mix * wide[i] * smooth(least(matte[i] / support, 1.0f));
 }
 
 /* --- Python ------------------------------------------------------------------------------- */
@@ -611,6 +763,32 @@ static PyObject *curve(PyObject *args, int encoding) {
 
 static PyObject *py_encode(PyObject *self, PyObject *args) { return curve(args, 1); }
 static PyObject *py_decode(PyObject *self, PyObject *args) { return curve(args, 0); }
+
+static PyObject *py_expose(PyObject *self, PyObject *args) {
+    PyObject *light, *to, *far;
+    float gain;
+    if (!PyArg_ParseTuple(args, "OfOO", &light, &gain, &to, &far))
+        return NULL;
+    Arrays arrays = {.count = 0};
+    Py_ssize_t shape[3] = {-1, -1, 3};
+    const float *source = floats(&arrays, light, 3, shape, 0);
+    float *code = NULL, *beyond = NULL;
+    int any = 0;
+    if (source) {
+        shape[0] = arrays.views[0].shape[0];
+        shape[1] = arrays.views[0].shape[1];
+        code = floats(&arrays, to, 3, shape, 1);
+    }
+    if (code)
+        beyond = floats(&arrays, far, 2, shape, 1);
+    if (beyond) {
+        Py_BEGIN_ALLOW_THREADS
+        any = expose_all(source, gain, code, beyond, shape[0] * shape[1]);
+        Py_END_ALLOW_THREADS
+    }
+    let_go(&arrays);
+    return beyond ? PyBool_FromLong(any) : NULL;
+}
 
 static PyObject *py_picture(PyObject *self, PyObject *args) {
     PyObject *objects[3], *to;
@@ -824,9 +1002,155 @@ static PyObject *py_match(PyObject *self, PyObject *args) {
     return taken ? Py_NewRef(Py_None) : NULL;
 }
 
+/* A picture of rows that may lie apart, and what was laid there: None, or rows of four channels. */
+static int picture_of(Arrays *arrays, PyObject *picture, PyObject *laid, Py_buffer **pixels,
+                      Py_buffer **there) {
+    *pixels = take(arrays, picture, "f", 3, 0);
+    *there = NULL;
+    if (!*pixels)
+        return -1;
+    if (laid != Py_None && !(*there = take(arrays, laid, "f", 3, 0)))
+        return -1;
+    if ((*pixels)->shape[2] != 3 ||
+        (*there && ((*there)->shape[2] != 4 || (*there)->shape[0] != (*pixels)->shape[0] ||
+                    (*there)->shape[1] != (*pixels)->shape[1]))) {
+        PyErr_SetString(PyExc_ValueError, "the arrays' shapes do not belong together");
+        return -1;
+    }
+    return 0;
+}
+
+static Py_ssize_t cells_of(Py_ssize_t length) { return (length + CELL - 1) / CELL; }
+
+static PyObject *py_grain_energy(PyObject *self, PyObject *args) {
+    PyObject *picture, *laid, *axes, *to;
+    if (!PyArg_ParseTuple(args, "OOOO", &picture, &laid, &axes, &to))
+        return NULL;
+    Arrays arrays = {.count = 0};
+    Py_buffer *pixels, *there;
+    const Py_ssize_t square[2] = {3, 3};
+    float *result = NULL;
+    if (!picture_of(&arrays, picture, laid, &pixels, &there)) {
+        Py_ssize_t height = pixels->shape[0], width = pixels->shape[1];
+        const Py_ssize_t shape[3] = {cells_of(height), cells_of(width), 3};
+        const float *turning = floats(&arrays, axes, 2, square, 0);
+        if (turning)
+            result = floats(&arrays, to, 3, shape, 1);
+        if (result) {
+            Py_ssize_t step = pixels->strides[0] / (Py_ssize_t)sizeof(float);
+            Py_ssize_t laid_step = there ? there->strides[0] / (Py_ssize_t)sizeof(float) : 0;
+            Py_BEGIN_ALLOW_THREADS
+            for (Py_ssize_t row = 0; row < height; row += CELL)
+                energy_row((const float *)pixels->buf + row * step, step,
+                           there ? (const float *)there->buf + row * laid_step : NULL, laid_step,
+                           height - row < CELL ? height - row : CELL, width, turning,
+                           result + 3 * (row / CELL) * shape[1]);
+            Py_END_ALLOW_THREADS
+        }
+    }
+    let_go(&arrays);
+    return result ? Py_NewRef(Py_None) : NULL;
+}
+
+static PyObject *py_grain_field(PyObject *self, PyObject *args) {
+    PyObject *picture, *laid, *axes, *kept, *fresh, *tile, *starts, *to;
+    if (!PyArg_ParseTuple(args, "OOOOOOOO", &picture, &laid, &axes, &kept, &fresh, &tile, &starts,
+                          &to))
+        return NULL;
+    Arrays arrays = {.count = 0};
+    Py_buffer *pixels, *there, *begins = NULL;
+    const Py_ssize_t square[2] = {3, 3}, repeated[3] = {2 * REPEAT, 2 * REPEAT, 3};
+    const float *turning = NULL, *keep = NULL, *make = NULL, *noise = NULL;
+    float *result = NULL;
+    int taken = 0;
+    if (!picture_of(&arrays, picture, laid, &pixels, &there)) {
+        Py_ssize_t height = pixels->shape[0], width = pixels->shape[1];
+        const Py_ssize_t cells[3] = {cells_of(height), cells_of(width), 3};
+        const Py_ssize_t shape[3] = {height, width, 3};
+        if ((turning = floats(&arrays, axes, 2, square, 0)) &&
+            (keep = floats(&arrays, kept, 3, cells, 0)) &&
+            (make = floats(&arrays, fresh, 3, cells, 0)) &&
+            (noise = floats(&arrays, tile, 3, repeated, 0)) &&
+            (begins = take(&arrays, starts, "lq", 3, 0)))
+            result = floats(&arrays, to, 3, shape, 1);
+        if (result) {
+            Py_ssize_t down = (height + REPEAT - 1) / REPEAT, across = (width + REPEAT - 1) / REPEAT;
+            const int64_t *first = begins->buf;
+            taken = whole(begins) && begins->itemsize == 8 && begins->shape[0] == down &&
+                    begins->shape[1] == across && begins->shape[2] == 2;
+            for (Py_ssize_t i = 0; taken && i < 2 * down * across; i++)
+                taken = first[i] >= 0 && first[i] <= REPEAT;
+            if (!taken)
+                PyErr_SetString(PyExc_ValueError, "the starts do not belong to these shapes");
+        }
+        if (taken) {
+            Py_ssize_t step = pixels->strides[0] / (Py_ssize_t)sizeof(float);
+            Py_ssize_t laid_step = there ? there->strides[0] / (Py_ssize_t)sizeof(float) : 0;
+            Py_BEGIN_ALLOW_THREADS
+            for (Py_ssize_t row = 0; row < height; row++) {
+                /* Between the centres of which two rows of cells the pixels lie, and how far. */
+                float place = ((float)(row % CELL) + 0.5f) / CELL - 0.5f;
+                Py_ssize_t upper = row / CELL - (place < 0.0f), lower = upper + 1;
+                float way = place < 0.0f ? place + 1.0f : place;
+                upper = upper < 0 ? 0 : upper;
+                lower = lower >= cells[0] ? cells[0] - 1 : lower;
+                const float *kept_rows[2] = {keep + 3 * upper * cells[1],
+                                             keep + 3 * lower * cells[1]};
+                const float *fresh_rows[2] = {make + 3 * upper * cells[1],
+                                              make + 3 * lower * cells[1]};
+                grain_row((const float *)pixels->buf + row * step,
+                          there ? (const float *)there->buf + row * laid_step : NULL, turning,
+                          kept_rows, fresh_rows, way, cells[1], noise, 2 * REPEAT, row,
+                          (const int64_t *)begins->buf +
+                              2 * (row / REPEAT) * begins->shape[1],
+                          result + 3 * row * width, width);
+            }
+            Py_END_ALLOW_THREADS
+        }
+    }
+    let_go(&arrays);
+    return taken ? Py_NewRef(Py_None) : NULL;
+}
+
+static PyObject *py_bands(PyObject *self, PyObject *args) {
+    PyObject *by, *drawn, *far, *to, *part;
+    float support, mix;
+    if (!PyArg_ParseTuple(args, "OOOffOO", &by, &drawn, &far, &support, &mix, &to, &part))
+        return NULL;
+    Arrays arrays = {.count = 0};
+    Py_buffer *views[5] = {NULL};
+    PyObject *objects[5] = {by, drawn, far, to, part};
+    int taken = 1;
+    for (int i = 0; taken && i < 5; i++) {
+        int pixels = i == 0 || i == 3;
+        views[i] = take(&arrays, objects[i], "f", pixels ? 3 : 2, i >= 3);
+        taken = views[i] != NULL;
+        if (taken && (views[i]->shape[0] != views[0]->shape[0] ||
+                      views[i]->shape[1] != views[0]->shape[1] ||
+                      (pixels && views[i]->shape[2] != 3))) {
+            PyErr_SetString(PyExc_ValueError, "the arrays' shapes do not belong together");
+            taken = 0;
+        }
+    }
+    if (taken) {
+        Py_ssize_t height = views[0]->shape[0], width = views[0]->shape[1];
+        Py_BEGIN_ALLOW_THREADS
+        for (Py_ssize_t row = 0; row < height; row++) {
+            float *rows[5];
+            for (int i = 0; i < 5; i++)
+                rows[i] = (float *)((char *)views[i]->buf + row * views[i]->strides[0]);
+            bands_row(rows[0], rows[1], rows[2], support, mix, rows[3], rows[4], width);
+        }
+        Py_END_ALLOW_THREADS
+    }
+    let_go(&arrays);
+    return taken ? Py_NewRef(Py_None) : NULL;
+}
+
 static PyMethodDef methods[] = {
     {"encode", py_encode, METH_VARARGS, NULL},
     {"decode", py_decode, METH_VARARGS, NULL},
+    {"expose", py_expose, METH_VARARGS, NULL},
     {"picture", py_picture, METH_VARARGS, NULL},
     {"add", py_add, METH_VARARGS, NULL},
     {"sample", py_sample, METH_VARARGS, NULL},
@@ -834,6 +1158,9 @@ static PyMethodDef methods[] = {
     {"pack", py_pack, METH_VARARGS, NULL},
     {"largest_difference", py_largest_difference, METH_VARARGS, NULL},
     {"match", py_match, METH_VARARGS, NULL},
+    {"grain_energy", py_grain_energy, METH_VARARGS, NULL},
+    {"grain_field", py_grain_field, METH_VARARGS, NULL},
+    {"bands", py_bands, METH_VARARGS, NULL},
     {NULL, NULL, 0, NULL},
 };
 

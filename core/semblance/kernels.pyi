@@ -24,6 +24,12 @@ def encode(light: _Image, code: _Image, gain: float, /) -> None:
 def decode(code: _Image, light: _Image, gain: float, /) -> None:
     """Write (n,) light of the working encoding, times a gain (`colour.decode`)."""
 
+def expose(light: _Image, gain: float, code: _Image, beyond: _Image, /) -> bool:
+    """Write the codes of (h, w, 3) finite light times a gain, held to 0..1; True if any was held.
+
+    `beyond`, (h, w), says how far each pixel is beyond display white, 0..1 (`blend.lay_in`).
+    """
+
 def picture(red: _Channel, green: _Channel, blue: _Channel, result: _Image, /) -> None:
     """Write three (h, w) channels as one (h, w, 3) picture."""
 
@@ -82,4 +88,45 @@ def match(
 
     The 3 × 4 `step` is added to cube roots of cones: of those roots, or of what (3, k) `curves` at
     even places from `low` on make of their Oklab coordinates.
+    """
+
+def grain_energy(picture: _Image, laid: _Image | None, axes: _Image, cells: _Image, /) -> None:
+    """Write the mean energies of 4 × 4 cells, along the three `axes` of colour.
+
+    Of an (h, w, 3) picture, less (h, w, 4) `laid` where there is one, whose fourth channel does not
+    count; rows of both may lie apart. Cells at the right and below may be smaller.
+    """
+
+def grain_field(
+    picture: _Image,
+    laid: _Image | None,
+    axes: _Image,
+    kept: _Image,
+    fresh: _Image,
+    tile: _Image,
+    starts: NDArray[np.int64],
+    result: _Image,
+    /,
+) -> None:
+    """Write a share of the detail and of fresh noise, (h, w, 3), each weighed by cells and axis.
+
+    `picture` and `laid` are `grain_energy`'s; `kept` and `fresh` are weights of the cells, straight
+    between their centres. `tile` is (256, 256, 3) noise along the axes, and (rows, columns, 2)
+    `starts` says where in it each block of 128 × 128 pixels begins.
+    """
+
+def bands(
+    change: _Image,
+    matte: _Image,
+    wide: _Image,
+    support: float,
+    mix: float,
+    bands: _Image,
+    share: _Image,
+    /,
+) -> None:
+    """Add matte · change to (h, w, 3) `bands`, and write the (h, w) share that is let in.
+
+    That is `mix` · `wide` times a smooth step of the matte, from 0 to `support`. Rows may
+    lie apart.
     """

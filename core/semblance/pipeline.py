@@ -55,7 +55,7 @@ _GRID = 32
 """Pixels to which the patch's box is rounded: a matte that moves a little keeps its patch."""
 
 _STRIP = 32
-"""Rows that are worked on at a time, so that they stay in the processor's cache."""
+"""Rows that are worked on at a time."""
 
 
 class Network(Protocol):
@@ -517,12 +517,11 @@ def _patch(
     """Bring the canonical change to the plate's resolution and exposure."""
     lay = align.laying(change, seen.crop.matrix)
     light = np.empty((box.height, box.width, 3), np.float32)
-    for top in range(box.y0, box.y1, _STRIP):
-        strip = Window(box.x0, top, box.x1, min(top + _STRIP, box.y1))
+    for strip in _strips(box):
         rows = strip.slices(box)
         noise = None if grain is None else grain[rows]
         linear = _linear(plate, strip, seen.space)
-        light[rows] = blend.lay_in(linear, lay(strip), noise, grain_match, seen.stops)
+        blend.lay_in(linear, lay(strip), light[rows], noise, grain_match, seen.stops)
     return Patch(light, box)
 
 
@@ -604,18 +603,19 @@ def _with_landmarks(plate: Plate, face: Face, seen: _Seen) -> Plate:
 def _working(plate: Plate, window: Window, space: str, stops: float) -> tuple[Image, Image | None]:
     """Return a window in the working encoding, held to 0..1, and what of it is blown out."""
     shown = np.empty((window.height, window.width, 3), np.float32)
-    beyond, gain = None, np.float32(2.0**stops)
-    for top in range(window.y0, window.y1, _STRIP):
-        strip = Window(window.x0, top, window.x1, min(top + _STRIP, window.y1))
+    beyond = np.empty(shown.shape[:2], np.float32)
+    blown = False
+    for strip in _strips(window):
         rows = strip.slices(window)
-        light = _linear(plate, strip, space) * gain
-        blown = blend.blown(light)
-        if blown is not None:
-            if beyond is None:
-                beyond = np.zeros(shown.shape[:2], np.float32)
-            beyond[rows] = blown
-        shown[rows] = colour.encode(_in_range(light))
-    return shown, beyond
+        light = _linear(plate, strip, space)
+        blown |= blend.expose(light, stops, shown[rows], beyond[rows])
+    return shown, beyond if blown else None
+
+
+def _strips(window: Window) -> Iterator[Window]:
+    """Cut a window into strips of rows, which stay in the processor's cache between two steps."""
+    for top in range(window.y0, window.y1, _STRIP):
+        yield Window(window.x0, top, window.x1, min(top + _STRIP, window.y1))
 
 
 def _linear(plate: Plate, window: Window, space: str) -> Image:

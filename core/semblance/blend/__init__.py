@@ -12,18 +12,18 @@ from __future__ import annotations
 
 from semblance.blend.composite import composite
 from semblance.blend.grain import Grain, grain_of
-from semblance.blend.lay_in import blown, lay_in, packed, plate_grain
+from semblance.blend.lay_in import expose, lay_in, packed, plate_grain
 from semblance.blend.match import Colours, away_from_highlights, calmed, changed, colours, match
 
 __all__ = [
     "Colours",
     "Grain",
     "away_from_highlights",
-    "blown",
     "calmed",
     "changed",
     "colours",
     "composite",
+    "expose",
     "grain_of",
     "lay_in",
     "match",

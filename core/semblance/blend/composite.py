@@ -17,12 +17,11 @@ McCormick, "A Multigrid Tutorial", SIAM 2000, chapter 3.
 
 from __future__ import annotations
 
-from collections.abc import Iterator
-
 import cv2
 import numpy as np
 from numpy.typing import NDArray
 
+from semblance import kernels
 from semblance.knobs import BlendKnobs
 
 __all__ = ["composite"]
@@ -37,9 +36,6 @@ _COARSEST = 20.0
 
 _SUPPORT = 0.1
 """A matte above this lies well inside: bands coarser than the matte's own edge are let in there."""
-
-_STRIP = 64
-"""Rows that are finished at a time."""
 
 _GRID = 192
 """Cells along a window's longer side, for what is smooth: the coarser bands and the membrane."""
@@ -75,9 +71,8 @@ def composite(change: Image, matte: Image, knobs: BlendKnobs) -> tuple[Image, Im
     Returns
     -------
     (h, w, 3) float32 array, (h, w) float32 array
-        A change and the share of it that each pixel takes: above 0 where the matte is, and exactly
-        0 everywhere else. For over they are the change that was given and the matte itself, times
-        `mix`.
+        A change and the share of it that each pixel takes; exactly 0 wherever the matte is. For
+        over they are the change that was given and the matte itself, times `mix`.
 
     Notes
     -----
@@ -87,19 +82,19 @@ def composite(change: Image, matte: Image, knobs: BlendKnobs) -> tuple[Image, Im
     """
     if knobs.blend_mode == "over" or knobs.mix <= 0.0:
         return change, matte * np.float32(max(knobs.mix, 0.0))
-    result = np.zeros(change.shape, np.float32)
+    result, share = np.zeros(change.shape, np.float32), np.zeros_like(matte)
     touched = matte > 0.0
     if not touched.any():
-        return result, np.zeros_like(matte)
+        return result, share
     # Around the matte alone: it costs the face's area, and shifts with the face pixel by pixel.
-    rows, columns = _box(touched)
+    box = _box(touched)
     blend = _multiband if knobs.blend_mode == "multiband" else _poisson
-    blend(change[rows, columns], matte[rows, columns], knobs.mix, result[rows, columns])
-    return result, touched.astype(np.float32)
+    blend(change[box], matte[box], knobs.mix, result[box], share[box])
+    return result, share
 
 
-def _multiband(change: Image, matte: Image, mix: float, laid: Image) -> None:
-    """Write the blend of 0 and a change, band by band.
+def _multiband(change: Image, matte: Image, mix: float, laid: Image, share: Image) -> None:
+    """Write the blend of 0 and a change, band by band, and how much of it is let in.
 
     The bands are those of the grid; what is finer than a cell is blended by the matte itself. So
     the result is over, and what the grid's bands make of it, brought up to the plate.
@@ -115,13 +110,8 @@ def _multiband(change: Image, matte: Image, mix: float, laid: Image) -> None:
     blend, wide = _bands(colours, alpha, _extent(matte) * scale / _COARSEST)
     more = cv2.subtract(blend, cv2.multiply(colours, _three(alpha)))
     cv2.resize(more, size, dst=laid, interpolation=cv2.INTER_LINEAR)
-    wide = _smoothstep(np.maximum(2.0 * wide - 1.0, np.float32(0.0)))
-    wide = _enlarged(wide, size)
-    for rows in _strips(matte):
-        face = cv2.multiply(change[rows], _three(matte[rows]))
-        cv2.add(face, laid[rows], dst=face)
-        foot = _smoothstep(_support(matte[rows])) * wide[rows]
-        cv2.multiply(face, _three(foot), dst=laid[rows], scale=mix)
+    wide = _enlarged(_smoothstep(np.maximum(2.0 * wide - 1.0, np.float32(0.0))), size)
+    kernels.bands(change, matte, wide, _SUPPORT, mix, laid, share)
 
 
 def _bands(change: Image, matte: Image, coarsest: float) -> tuple[Image, Image]:
@@ -167,17 +157,16 @@ def _bands(change: Image, matte: Image, coarsest: float) -> tuple[Image, Image]:
     return np.asarray(blend[inner, inner], np.float32), wide[inner, inner]
 
 
-def _poisson(change: Image, matte: Image, mix: float, laid: Image) -> None:
-    """Write the change, less the membrane that meets it around the matte, under the matte.
+def _poisson(change: Image, matte: Image, mix: float, laid: Image, share: Image) -> None:
+    """Write the change, less the membrane that meets it around the matte; and the matte.
 
     The change keeps its gradients, and takes the plate's level around the face.
     """
     colours, alpha, scale = _on_grid(change, matte)
     membrane = _membrane(colours, alpha, _extent(matte) * scale)
     cv2.resize(membrane, matte.shape[::-1], dst=laid, interpolation=cv2.INTER_LINEAR)
-    for rows in _strips(matte):
-        cv2.subtract(change[rows], laid[rows], dst=laid[rows])
-        cv2.multiply(laid[rows], _three(matte[rows]), dst=laid[rows], scale=mix)
+    cv2.subtract(change, laid, dst=laid)
+    np.multiply(matte, np.float32(mix), out=share)
 
 
 def _membrane(change: Image, matte: Image, extent: float) -> Image:
@@ -358,12 +347,6 @@ def _box(touched: NDArray[np.bool_]) -> tuple[slice, slice]:
     y0, x0 = max(y - margin, 0), max(x - margin, 0)
     y1, x1 = y + height + margin, x + width + margin
     return slice(y0, y1 + (y1 - y0) % 2), slice(x0, x1 + (x1 - x0) % 2)
-
-
-def _strips(matte: Image) -> Iterator[slice]:
-    """Cut the rows into strips, whose pixels stay in a processor's cache between two steps."""
-    for first in range(0, matte.shape[0], _STRIP):
-        yield slice(first, first + _STRIP)
 
 
 def _down(image: Image) -> Image:

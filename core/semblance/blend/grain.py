@@ -21,12 +21,13 @@ Lee, "Digital image enhancement and noise filtering by use of local statistics",
 
 from __future__ import annotations
 
-from collections.abc import Callable
 from dataclasses import dataclass
 
 import cv2
 import numpy as np
 from numpy.typing import NDArray
+
+from semblance import kernels
 
 __all__ = ["Grain", "Noise", "finest", "measure", "regrain", "split", "synthesise"]
 
@@ -225,12 +226,13 @@ def regrain(
     frame: int,
     amount: float,
     *,
+    less: Image | None = None,
     seed: int = 0,
 ) -> Image:
     """Return the plate's grain, to be laid over a smooth new face.
 
     Take it once for the canonical square (detail = `finest` of crop − own, the noise's share in the
-    crop) and once for the plate (detail = plate − crop laid back, the share beyond).
+    crop) and once for the plate (detail = plate, less the crop laid back; the share beyond).
 
     Parameters
     ----------
@@ -246,6 +248,8 @@ def regrain(
         Frame number: fresh grain is the same for the same frame and seed, and new in the next.
     amount : float
         0..1: grain of the face, as a share of the plate's. At 0 the face is smooth.
+    less : (h, w, 4) float32 array, optional
+        Is taken away from `detail`; its fourth channel does not count.
     seed : int
         Another seed, another grain: one for each of the two calls.
 
@@ -261,7 +265,9 @@ def regrain(
     missing among features alone, where the face's own detail masks the rest; flat skin keeps the
     plate's grain. A clipped highlight, which has none, gets none.
     """
-    energy = cv2.GaussianBlur(_cells(detail, _squares), (0, 0), _WINDOW) + 1e-12
+    cells = np.empty((*(-(-side // _CELL) for side in detail.shape[:2]), 3), np.float32)
+    kernels.grain_energy(detail, less, _OPPONENT, cells)
+    energy = cv2.GaussianBlur(cells, (0, 0), _WINDOW) + np.float32(1e-12)
     expected = _expected(noise, _thinned(level))
     weight = np.minimum(_TOLERANCE * expected / energy, 1.0)
     missing = np.maximum(np.minimum(expected, energy) - weight * weight * energy, 0.0)
@@ -269,7 +275,11 @@ def regrain(
     kept = np.asarray(share * weight, np.float32)
     fresh = np.asarray(share * np.sqrt(_MASKED * missing), np.float32)
     tile, starts = _tile(noise, detail.shape[:2], frame, seed)
-    return _field(detail, kept, fresh, _opponent_tile(noise, tile), starts)
+    field = np.empty(detail.shape, np.float32)
+    kernels.grain_field(
+        detail, less, _OPPONENT, kept, fresh, _opponent_tile(noise, tile), starts, field
+    )
+    return field
 
 
 def synthesise(noise: Noise, shape: tuple[int, int], frame: int, seed: int = 0) -> Image:
@@ -509,52 +519,20 @@ def _expected(noise: Noise, level: Image) -> Image:
     return np.asarray(np.maximum(cv2.transform(terms, np.stack(mixing, axis=1)), 0.0), np.float32)
 
 
-def _field(
-    detail: Image, share: Image, fresh: Image, tile: Image, starts: NDArray[np.int64]
-) -> Image:
-    """Return a share of the detail and of fresh noise, each weighed by cells, luma and colour."""
-    height, width = detail.shape[:2]
-    field = np.empty((height, width, 3), np.float32)
-    back = np.ascontiguousarray(_OPPONENT.T)
-    noise = np.empty((_STRIP, width, 3), np.float32)
-    for y in range(0, height, _STRIP):
-        kept = cv2.transform(detail[y : y + _STRIP], _OPPONENT)
-        rows = kept.shape[0]
-        kept = cv2.multiply(kept, _spread(share, y, rows, width), dst=kept)
-        _lay(tile, starts, y, noise[:rows])
-        weight = _spread(fresh, y, rows, width)
-        kept = cv2.add(kept, cv2.multiply(noise[:rows], weight, dst=weight), dst=kept)
-        cv2.transform(kept, back, dst=field[y : y + rows])
-    return field
-
-
-def _squares(pixels: Image) -> Image:
-    """Return the energy of pixels in luma and in the two colour differences."""
-    opponent = cv2.transform(pixels, _OPPONENT)
-    return np.asarray(cv2.multiply(opponent, opponent, dst=opponent), np.float32)
-
-
-def _same(pixels: Image) -> Image:
-    return pixels
-
-
-def _cells(picture: Image, of: Callable[[Image], Image] = _same) -> Image:
-    """Average a function of the pixels over cells; those at the right and below may be smaller."""
+def _cells(picture: Image) -> Image:
+    """Average a picture over cells; those at the right and below may be smaller."""
     height, width = picture.shape[:2]
     rows, columns = -(-height // _CELL), -(-width // _CELL)
     cells = np.empty((rows, columns, *picture.shape[2:]), np.float32)
-    whole = width // _CELL * _CELL
-    for y in range(0, height, _STRIP):
-        pixels = of(picture[y : y + _STRIP])
-        full = len(pixels) // _CELL * _CELL
-        for top, bottom in ((0, full), (full, len(pixels))):
-            for left, right in ((0, whole), (whole, width)):
-                if top < bottom and left < right:
-                    size = (-(-(right - left) // _CELL), -(-(bottom - top) // _CELL))
-                    j, i = left // _CELL, (y + top) // _CELL
-                    cells[i : i + size[1], j : j + size[0]] = cv2.resize(
-                        pixels[top:bottom, left:right], size, interpolation=cv2.INTER_AREA
-                    )
+    full, whole = height // _CELL * _CELL, width // _CELL * _CELL
+    for top, bottom in ((0, full), (full, height)):
+        for left, right in ((0, whole), (whole, width)):
+            if top < bottom and left < right:
+                size = (-(-(right - left) // _CELL), -(-(bottom - top) // _CELL))
+                j, i = left // _CELL, top // _CELL
+                cells[i : i + size[1], j : j + size[0]] = cv2.resize(
+                    picture[top:bottom, left:right], size, interpolation=cv2.INTER_AREA
+                )
     return cells
 
 
@@ -562,15 +540,3 @@ def _thinned(picture: Image) -> Image:
     """Return a smooth picture at the cells' size, from a few pixels of each."""
     rows, columns = (-(-side // _CELL) for side in picture.shape[:2])
     return np.asarray(cv2.resize(picture, (columns, rows)), np.float32)
-
-
-def _spread(cells: Image, y: int, rows: int, width: int) -> Image:
-    """Return the pixels of cells from row y on, between the cells' centres in straight lines."""
-    first = y // _CELL - 1
-    last = -(-(y + rows) // _CELL) + 1
-    # One cell more above and below, so that strips meet.
-    index = np.clip(np.arange(first, last), 0, len(cells) - 1)
-    part = cells[index]
-    size = (part.shape[1] * _CELL, part.shape[0] * _CELL)
-    pixels = cv2.resize(part, size, interpolation=cv2.INTER_LINEAR)
-    return np.asarray(pixels[_CELL : _CELL + rows, :width], np.float32)

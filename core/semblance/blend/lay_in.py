@@ -9,16 +9,9 @@ from numpy.typing import NDArray
 from semblance import kernels
 from semblance.blend.grain import Grain, regrain
 
-__all__ = ["blown", "lay_in", "packed", "plate_grain"]
+__all__ = ["expose", "lay_in", "packed", "plate_grain"]
 
 Image = NDArray[np.float32]
-
-_LOG_SLOPE = 1.055 / 2.4
-"""Working codes to a natural logarithm of light above display white (`colour.encode`)."""
-
-_HIGHLIGHT = 0.25
-"""How far beyond display white, in working codes, a pixel is still the face's: a blown-out
-highlight holds no face to replace, and must come back as bright as it was. kernels.c has it too."""
 
 
 def packed(crop: Image, change: Image, another: Image) -> Image:
@@ -64,22 +57,22 @@ def plate_grain(shown: Image, laid: Image, grain: Grain, frame: int) -> Image:
         Working encoding, for a grain match of 1.
     """
     where = np.asarray(cv2.extractChannel(laid, 3), np.float32)
-    fine = cv2.subtract(shown, cv2.cvtColor(laid, cv2.COLOR_BGRA2BGR))
-    return regrain(np.asarray(fine, np.float32), shown, where, grain.beyond, frame, 1.0)
+    return regrain(shown, shown, where, grain.beyond, frame, 1.0, less=laid)
 
 
 def lay_in(
     plate: Image,
     laid: Image,
+    change: Image,
     grain: Image | None = None,
     amount: float = 1.0,
     stops: float = 0.0,
-) -> Image:
-    """Return what the new face changes at the plate's resolution.
+) -> None:
+    """Write what the new face changes at the plate's resolution.
 
     The plate holds detail that the crop is too small to show. Where the face becomes another's it
     is the performer's, and leaves: the plate gives way to the crop's view of it. Elsewhere the
-    plate's own pixels stay, and so do they in highlights: what is blown out (`blown`) shows no
+    plate's own pixels stay, and so do they in highlights: what is blown out (`expose`) shows no
     face to replace.
 
     Parameters
@@ -88,38 +81,43 @@ def lay_in(
         The plate over the face's window, scene-linear; any range.
     laid : (h, w, 4) float32 array
         `packed`'s result, laid over the same window.
+    change : (h, w, 3) float32 array
+        What is written: to be added to the plate; exactly 0 where the face changes nothing.
     grain : (h, w, 3) float32 array, optional
         What is laid over the smooth new face, working encoding.
     amount : float
         0..1, how much of it.
     stops : float
         Exposure that brings the plate to light where 1 is display white.
-
-    Returns
-    -------
-    (h, w, 3) float32 array
-        To be added to the plate; exactly 0 where the face changes nothing.
     """
-    result = np.empty(plate.shape, np.float32)
     noise = None if grain is None else _whole(grain)
-    kernels.lay_in(_whole(plate), _whole(laid), noise, amount, 2.0**stops, result)
-    return result
+    kernels.lay_in(_whole(plate), _whole(laid), noise, amount, 2.0**stops, change)
 
 
-def _whole(pixels: Image) -> Image:
-    return np.ascontiguousarray(pixels, np.float32)
+def expose(light: Image, stops: float, code: Image, beyond: Image) -> bool:
+    """Write what a network may see of a plate, and how far each pixel is beyond display white.
 
-
-def blown(light: Image) -> Image | None:
-    """Return how far a picture is beyond display white: (h, w) float32, 0..1, or None if nowhere.
+    A blown-out highlight holds no face to replace, and must come back as bright as it was: a
+    quarter of a working code beyond display white, 1 / e of the face is left.
 
     Parameters
     ----------
     light : (h, w, 3) float32 array
-        Where 1 is display white; any range.
+        Scene-linear Rec.709, finite, any range.
+    stops : float
+        Exposure that is applied first.
+    code : (h, w, 3) float32 array
+        Written: the working encoding, held to 0..1.
+    beyond : (h, w) float32 array
+        Written: 0..1, 0 up to display white.
+
+    Returns
+    -------
+    bool
+        Whether any pixel is beyond.
     """
-    if light.max() <= 1.0:
-        return None
-    red, green, blue = cv2.split(light)
-    brightest = np.maximum(np.asarray(cv2.max(cv2.max(red, green), blue)), np.float32(1.0))
-    return np.asarray(1.0 - np.asarray(cv2.pow(brightest, -_LOG_SLOPE / _HIGHLIGHT)), np.float32)
+    return kernels.expose(_whole(light), 2.0**stops, code, beyond)
+
+
+def _whole(pixels: Image) -> Image:
+    return np.ascontiguousarray(pixels, np.float32)
