@@ -12,12 +12,18 @@ from typing import Any
 
 import click
 
-__all__ = ["clock", "complain", "print_json", "progress", "stopping"]
+__all__ = ["clock", "complain", "print_json", "print_line", "progress", "stopping"]
 
 
 def print_json(values: Mapping[str, Any]) -> None:
     """Print plain values on stdout as one JSON document."""
     click.echo(json.dumps(values, indent=2))
+
+
+def print_line(values: Mapping[str, Any]) -> None:
+    """Print plain values on stdout as one line of JSON, at once even into a pipe."""
+    click.echo(json.dumps(values))
+    sys.stdout.flush()
 
 
 def complain(text: str) -> None:
@@ -58,8 +64,18 @@ _LOG_SECONDS = 30.0
 
 
 @contextmanager
-def progress(what: str, total: int | None) -> Iterator[Callable[[int, str], None]]:
-    """Yield what hears of steps done, with a few words: a bar on a terminal, else some lines."""
+def progress(
+    what: str, total: int | None, *, as_json: bool = False
+) -> Iterator[Callable[[int, str], None]]:
+    """Yield what hears of steps done, with a few words: a bar on a terminal, else some lines.
+
+    For a program, a JSON object a line on stdout at every step.
+    """
+    if as_json:
+        yield lambda done, words: print_line(
+            {"what": what, "done": done, "total": total, "words": words}
+        )
+        return
     if not sys.stderr.isatty():
         last = time.monotonic()
 
