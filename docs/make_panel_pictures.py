@@ -36,7 +36,7 @@ SERVE = "import sys; from semblance.cli import main; sys.exit(main())"
 
 sys.path.insert(0, str(ROOT / "plugin"))
 
-from semblance_panel.providers import Release  # noqa: E402
+from semblance_panel.providers import Identity, Release  # noqa: E402
 from semblance_panel.thumbnails import PlateFrame, WorkerThumbnails  # noqa: E402
 
 
@@ -76,6 +76,14 @@ class Releases:
             f"until {release['valid_until']}."
         )
         deliver(Release(True, f"Released: {release['likeness']}", reason))
+
+
+class Identities:
+    """Tells whom the example's model draws."""
+
+    def ask(self, model: str, deliver: Callable[[Identity], None]) -> None:
+        """Answer at once."""
+        deliver(Identity("performer", ("likeness",)))
 
 
 def draw(scale: int, out: Path) -> None:
@@ -120,7 +128,7 @@ def grab(scale: int, out: Path, thumbnails: WorkerThumbnails, folder: Path) -> N
             "exposure": {"1001": 0.0, "1013": 1.0},
         }
     )
-    panel = Panel(model, releases=Releases(), thumbnails=thumbnails)
+    panel = Panel(model, releases=Releases(), identities=Identities(), thumbnails=thumbnails)
     panel.resize(WIDTH, HEIGHT)
     panel.set_frame(FRAME)
     panel.show()

@@ -5,8 +5,9 @@
     python gizmos/make_gizmos.py
 
 `Semblance.gizmo` is the live node, `SemblanceBlend.gizmo` blends rendered layers again with stock
-nodes, `SemblanceCat.gizmo` runs a likeness as a ``.cat`` on the face held still. They are files in the
-repository, so that a clone works without a generation step; a test makes them again and compares.
+nodes, `SemblanceCat.gizmo` runs a likeness as a ``.cat`` on the face held still. They are files in
+the repository, so that a clone works without a generation step; a test makes them again and
+compares.
 
 A gizmo's text is Tcl: a node takes its inputs from the stack, the topmost first, and a value in
 double braces is an expression. Docs: `docs/nuke.md`.

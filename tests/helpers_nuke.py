@@ -70,7 +70,8 @@ STOCK = {
         "FilterErode": f"channels size filter {_MASKED}",
         "Grade": "channels blackpoint whitepoint black white multiply add gamma reverse "
         f"black_clamp white_clamp {_MASKED}",
-        "Inference": "modelFile useGPUIfAvailable",
+        # The last three are those of a .cat of ours, once it is loaded.
+        "Inference": "modelFile useGPUIfAvailable identity_strength exposure light_match",
         "Input": "number",
         "Keymix": "channels maskChannel invertMask mix bbox",
         "Output": "",
@@ -561,10 +562,11 @@ class Graph:
         u, v = (maps[f"{node.knobs['uv']}.{each}"] for each in ("red", "green"))
         height, width = u.shape
         places = ((1.0 - v) * height - 0.5, u * width - 0.5)
-        assert node.knobs["channels"] == "rgb"
+        names = {"rgb": ("red", "green", "blue"), "rgba": ("red", "green", "blue", "alpha")}
         moved = {
             f"rgba.{each}": map_coordinates(source[f"rgba.{each}"], places, order=1, cval=0.0)
-            for each in ("red", "green", "blue")
+            for each in names[node.knobs["channels"]]
+            if f"rgba.{each}" in source
         }
         return {**source, **moved}
 
@@ -592,10 +594,15 @@ class Graph:
         return there
 
     def _inference(self, node: ScriptNode, picture: Picture) -> Picture:
-        names = ("rgba.red", "rgba.green", "rgba.blue")
+        """The network by its channels: three or four; links to it set its attributes."""
+        names = ("rgba.red", "rgba.green", "rgba.blue", "rgba.alpha")
         assert self.network is not None
-        drawn = self.network(np.stack([picture[each] for each in names], axis=-1))
-        return {**picture, **dict(zip(names, np.moveaxis(drawn, 2, 0), strict=True))}
+        for knob in self.gizmo.user.values():
+            owner, _, target = knob.text.partition(".")
+            if (knob.code, owner) == (41, node.name) and knob.name in self.values:
+                setattr(self.network, target, float(self.values[knob.name]))
+        drawn = self.network(np.stack([picture[each] for each in names[:3]], axis=-1))
+        return {**picture, **dict(zip(names, np.moveaxis(drawn, 2, 0), strict=False))}
 
     def _switch(self, node: ScriptNode, *pictures: Picture) -> Picture:
         return pictures[int(self._number(node, "which", 0.0))]

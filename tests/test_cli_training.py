@@ -105,6 +105,14 @@ def test_a_stopped_run_goes_on_and_becomes_a_model(facesets, capsys):
     assert described["name"] == "test face"
     assert described["size"] == 32
 
+    script = facesets / "likeness.pt"
+    assert main(["export", str(model), "-o", str(script), "--torchscript"]) == 0
+    said = capsys.readouterr()
+    assert "test face, 32 px" in said.out
+    assert "slate" in said.err  # nobody has released it
+    assert script.exists()
+    assert main(["export", str(model), "-o", str(script)]) == 2
+
 
 def test_a_run_in_a_folder_that_is_no_faceset_is_refused(facesets, tmp_path, capsys):
     sets = [str(facesets / "performer"), str(facesets / "likeness_set")]

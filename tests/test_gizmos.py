@@ -6,6 +6,7 @@ import importlib.util
 import re
 from dataclasses import replace
 from functools import cache
+from pathlib import Path
 
 import numpy as np
 import pytest
@@ -24,9 +25,13 @@ from helpers_nuke import (
     read_script,
 )
 from semblance import align, pipeline
-from semblance.face import Face
-from semblance.knobs import Knobs, declared
+from semblance.blend import composite
+from semblance.exr import read_plate
+from semblance.face import Face, Roto
+from semblance.knobs import BlendKnobs, Knobs, declared
+from semblance.model import Likeness
 from semblance.plate import Plate, Window
+from semblance.track.file import load_track
 
 GIZMOS = ROOT / "gizmos"
 NAMES = ("Semblance.gizmo", "SemblanceBlend.gizmo", "SemblanceCat.gizmo")
@@ -170,17 +175,70 @@ def test_at_default_knobs_it_is_blend_mode_over(shot):
     assert changed > 0.01
 
 
-def test_in_floats_it_is_blend_mode_over_within_a_ten_thousandth():
+@pytest.fixture(scope="module")
+def floats() -> tuple[Plate, pipeline.Result]:
+    """A plate of floats, so that nothing is rounded on the way, rendered without a roto."""
     halves = a_plate(highlight=0.0)
-    channels = {name: halves.channels[name].astype(np.float32) for name in halves.rgb}
-    plate = replace(halves, channels=channels)
+    plate = replace(halves, channels={n: halves.channels[n].astype(np.float32) for n in halves.rgb})
     knobs = Knobs.from_flat({"mask_occlusion": 0.0})
     result = pipeline.render(plate, a_face(), Painter(), knobs, with_layers=True)
     assert result.layers["semblance.matte.A"].max() > 0.99
-    made = rendered((plate, result))
-    finished, _ = pictures(result.plate, {})
+    return plate, result
+
+
+def a_roto(floats: tuple[Plate, pipeline.Result]) -> np.ndarray:
+    """A soft ellipse over a part of the face and beyond its matte, above 1 in its middle.
+
+    It ends where the rendered patch does: nodes can add no face that was not rendered.
+    """
+    plate, result = floats
+    matte = result.layers["semblance.matte.A"]
+    height, width = matte.shape
+    y, x = np.mgrid[:height, :width].astype(np.float32)
+    away = np.hypot((x - 0.55 * width) / 22.0, (y - 0.5 * height) / 15.0)
+    drawn = result.layers["semblance.patch.R"] != plate.channels["R"]
+    roto = np.where(drawn, np.clip(1.6 - away, 0.0, None), 0.0).astype(np.float32)
+    assert (roto[matte == 0.0] > 0.1).any()
+    return roto
+
+
+@pytest.mark.parametrize("mix", [1.0, 0.37])
+@pytest.mark.parametrize("mode", ["", "multiply", "replace", "add"])
+def test_in_floats_it_is_blend_mode_over_within_a_ten_thousandth(floats, mode, mix):
+    """The pipeline renders roto and mix itself; the nodes have the render without them."""
+    plate = floats[0]
+    flat = {"mask_occlusion": 0.0, "mix": mix, **({"roto_mode": mode} if mode else {})}
+    pixels = a_roto(floats) if mode else None
+    roto = None if pixels is None else Roto(np.clip(pixels, 0.0, 1.0), plate.window)
+    wanted = pipeline.render(plate, a_face(), Painter(), Knobs.from_flat(flat), roto=roto)
+    values = {name: value for name, value in flat.items() if name != "mask_occlusion"}
+    made = rendered(floats, roto=pixels, **values)
+    finished, own = (pictures(each, {})[0] for each in (wanted.plate, plate))
+    assert max(np.abs(finished[name] - own[name]).max() for name in RGB) > 0.05
     for name in RGB:
         assert np.abs(made[name] - finished[name]).max() < 1e-4
+
+
+@pytest.mark.parametrize(
+    "values",
+    [
+        {"grow": 4}, {"grow": -3}, {"feather": 7}, {"grow": 2, "feather": 3, "mix": 0.6},
+        {"grow": -2, "feather": 5, "mask_nose": False, "roto_mode": "add", "mix": 0.8},
+    ],
+    ids=str,
+)  # fmt: skip
+def test_whatever_shapes_the_matte_it_is_laid_in_by_over_within_a_ten_thousandth(floats, values):
+    plate, result = floats
+    roto = a_roto(floats) if "roto_mode" in values else None
+    matte = rendered(floats, roto=roto, view="matte", **values)["rgba.red"]
+    assert not np.array_equal(matte, result.layers["semblance.matte.A"])
+    own, render = pictures(plate, result.layers)
+    patch = np.stack([render[n.replace("rgba", "semblance_patch")] for n in RGB], axis=-1)
+    below = np.stack([own[n] for n in RGB], axis=-1)
+    change, share = composite(patch - below, matte, BlendKnobs(mix=values.get("mix", 1.0)))
+    wanted = below + share[..., None] * change
+    made = rendered(floats, roto=roto, **values)
+    assert np.abs(np.stack([made[n] for n in RGB], axis=-1) - wanted).max() < 1e-4
 
 
 @pytest.mark.parametrize("values", [{}, {"multiply": 2.0, "offset": 0.3}, {"mask_nose": False}])
@@ -259,7 +317,7 @@ def test_the_grade_is_of_the_new_face_alone_and_clamps_nothing(shot):
     assert min(made[name].min() for name in RGB) < 0.0
 
 
-# --- a network of the user's own -------------------------------------------------------------
+# --- a likeness as a .cat --------------------------------------------------------------------
 
 
 @pytest.fixture(scope="module", params=[(160, 120), (110, 150)], ids=["wide", "upright"])
@@ -304,6 +362,95 @@ def test_what_the_network_draws_lies_where_it_was_seen_under_the_matte(still):
         assert np.abs(same[name] - own[name]).max() < 0.01
         assert np.abs(doubled[name] - (1.0 + matte) * own[name]).max() < 0.02
         assert np.array_equal(doubled[name][matte == 0.0], own[name][matte == 0.0])
+
+
+class Cat:
+    """The real module in the place of Nuke's Inference node, which sets its attributes."""
+
+    def __init__(self, path: Path) -> None:
+        torch = pytest.importorskip("torch")
+        self.__dict__["module"] = torch.jit.load(str(path))
+        self.__dict__["tensor"] = torch.from_numpy
+
+    def __setattr__(self, name: str, value: float) -> None:
+        assert name in maker().CAT_KNOBS
+        setattr(self.module, name, value)
+
+    def __call__(self, picture: np.ndarray) -> np.ndarray:
+        planes = np.ascontiguousarray(picture.transpose(2, 0, 1)[None])
+        return self.module(self.tensor(planes))[0].numpy().transpose(1, 2, 0)
+
+
+@pytest.fixture(scope="module")
+def frame() -> tuple[Plate, Face]:
+    track = load_track(ROOT / "examples/track.json")
+    return read_plate(ROOT / "examples/plate.1005.exr"), track.faces[1005]
+
+
+@pytest.fixture(scope="module")
+def cat(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """The example's likeness as TorchScript."""
+    for needed in ("torch", "onnx", "safetensors"):
+        pytest.importorskip(needed)
+    from semblance.release import Verdict
+    from semblance.train.torchscript import KNOBS, export_torchscript
+
+    assert tuple(maker().CAT_KNOBS) == KNOBS
+    out = tmp_path_factory.mktemp("cat") / "june.pt"
+    export_torchscript(ROOT / "examples/likeness.onnx", out, Verdict(True, "released"))
+    return out
+
+
+def of_cat(frame, cat: Path, knobs: Knobs, **values) -> tuple[Picture, pipeline.Result]:
+    """What the gizmo draws with the real network, and what the pipeline draws."""
+    plate, face = frame
+    with Likeness.open(ROOT / "examples/likeness.onnx", "cpu") as likeness:
+        result = pipeline.render(plate, face, likeness, knobs, with_layers=True)
+    own, render = pictures(plate, result.layers)
+    given = {"size": 128, **values}
+    return Graph(gizmo(NAMES[2]), {0: own, 1: render}, given, Cat(cat)).result(), result
+
+
+@pytest.mark.filterwarnings("ignore:`torch.jit:DeprecationWarning")
+@pytest.mark.parametrize(("strength", "light"), [(1.0, 1.0), (0.5, 0.0)])
+def test_the_real_network_draws_in_nukes_nodes_what_the_pipeline_draws(frame, cat, strength, light):
+    """With one look and without grain and detail match, which the nodes have not.
+
+    What is left is two bilinear passes in the place of a bicubic one, light measured in the
+    network's matte alone, and what of the plate is finer than 128 pixels, glints in the eyes above
+    all: the pipeline keeps it where the face does not change.
+    """
+    knobs = {"identity_strength": strength, "light_match": light, "exposure": 0.6}
+    flat = {"auto_exposure": False, "looks": 1, "detail_match": 0.0, "grain_match": 0.0}
+    made, result = of_cat(frame, cat, Knobs.from_flat({**knobs, **flat}), **knobs)
+    matte = result.layers["semblance.matte.A"]
+    wanted, own = (pictures(p, {})[0] for p in (result.plate, frame[0]))
+    away, changed = (
+        np.concatenate([np.abs(each[n] - wanted[n])[matte > 0.5] for n in RGB])
+        for each in (made, own)
+    )
+    assert away.mean() < 0.005 < 0.2 * changed.mean()
+    assert np.percentile(away, 99) < 0.03
+    assert all(np.array_equal(made[n][matte == 0], own[n][matte == 0]) for n in RGB)
+
+
+@pytest.mark.filterwarnings("ignore:`torch.jit:DeprecationWarning")
+def test_the_real_networks_knobs_and_its_matte(frame, cat):
+    """Strength 0 draws what it was shown; the network's own matte can lay the face in."""
+    knobs = Knobs.from_flat({"looks": 1})
+    none, result = of_cat(frame, cat, knobs, identity_strength=0.0)
+    full, _ = of_cat(frame, cat, knobs)
+    loose, _ = of_cat(frame, cat, knobs, matte="network")
+    own, render = pictures(frame[0], result.layers)
+    same = Graph(gizmo(NAMES[2]), {0: own, 1: render}, {"size": 128}, lambda p: p).result()
+    face = render["semblance_matte.alpha"] > 0.99
+    outside = render["semblance_st_forward.red"] < 0.0
+    assert outside.any()
+    for n in RGB:
+        assert np.abs(none[n] - same[n]).max() < 1e-5
+        assert np.median(np.abs(full[n] - own[n])[face]) > 0.02
+        assert np.median(np.abs(loose[n] - full[n])[face]) < 0.005
+        assert np.array_equal(loose[n][outside], own[n][outside])
 
 
 # --- the reader itself -----------------------------------------------------------------------

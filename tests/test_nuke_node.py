@@ -5,13 +5,11 @@ from __future__ import annotations
 import ast
 import json
 import os
-import queue
 import runpy
 import subprocess
 import sys
 import textwrap
 from pathlib import Path
-from typing import Any
 
 import pytest
 
@@ -22,9 +20,9 @@ from semblance.preset import animate
 from semblance.track.file import load_track
 
 sys.path.insert(0, str(ROOT / "plugin"))
-from semblance_nuke import jobs, node
+from semblance_nuke import node
 from semblance_nuke.host import NukeHost
-from semblance_nuke.panel import PanelKnob, Releases, Sync
+from semblance_nuke.panel import PanelKnob, Sync
 from semblance_panel.model import Model
 
 PACKAGE = ROOT / "plugin" / "semblance_nuke"
@@ -260,7 +258,7 @@ def test_the_source_is_the_read_above_and_says_what_was_skipped(
 )
 def test_what_stops_the_long_jobs_is_told_in_one_line(nuke, host, group, prepare, said) -> None:
     prepare(nuke, group)
-    for job in (node.analyse, node.bake):
+    for job in (node.analyse, node.bake, node.send_to_farm):
         job(host, group)
         assert said in nuke.told.pop()
     assert not nuke.bars
@@ -353,6 +351,37 @@ def test_bake_hands_a_roto_read_over_and_refuses_another(
     assert "'--roto', 'roto.%04d.exr'" in said.read_text()
 
 
+def test_send_to_farm_writes_the_nodes_knobs_and_says_how_to_submit(
+    nuke, host, group, program, tmp_path
+) -> None:
+    inner = node.engine(group)
+    group["output_folder"].setValue(str(tmp_path))
+    group.setInput(0, nuke.read((EXAMPLES / "plate.%04d.exr").as_posix(), 1003, 1006))
+    inner["model"].setValue(str(EXAMPLES / "likeness.onnx"))
+    node.send_to_farm(host, group)
+    assert "Press Analyse shot first" in nuke.told.pop()
+    inner["track_file"].setValue(str(EXAMPLES / "track.json"))
+    inner["mask_jaw"].setValue(False)
+    inner["mix"].setAnimated()
+    inner["mix"].setValueAt(0.0, 1003)
+    inner["mix"].setValueAt(1.0, 1006)
+    node.send_to_farm(host, group)
+    nuke.pump(60)
+    (told,) = nuke.told
+    bundle = tmp_path / f"plate_{group.name()}" / "farm"
+    assert told.startswith("4 frames in 1 chunks")
+    assert f"deadline bundle submit {bundle.as_posix()}" in told
+    values = json.loads((bundle / "openjd_values.json").read_text())
+    expected = {"frames": "1003-1006", "mask_jaw": "false", "view": "result"}
+    assert {name: values[name] for name in expected} == expected
+    assert "mix" not in values
+    curve = json.loads((bundle / "curves.json").read_text())["mix"]
+    assert [curve[str(frame)] for frame in (1003, 1006)] == [0.0, 1.0]
+    assert len(curve) == 4
+    template = json.loads((bundle / "template.json").read_text())
+    assert "--layers" in template["steps"][0]["script"]["actions"]["onRun"]["args"]
+
+
 FOREVER = """
     import signal, sys, time
     stop = []
@@ -410,19 +439,6 @@ def test_a_failed_job_says_the_programs_own_words(nuke, host, group, monkeypatch
     node.analyse(host, group)
     nuke.pump()
     assert nuke.told == ["Semblance: analyse shot failed. plate.1003.exr is torn."]
-
-
-def test_the_program_never_sees_the_hosts_own_libraries() -> None:
-    given = {"PYTHONHOME": "/nuke", "LD_LIBRARY_PATH": "/nuke", "HOME": "/me", "OCIO": "/a.ocio"}
-    assert jobs.environment(given) == {"HOME": "/me", "OCIO": "/a.ocio"}
-
-
-def test_the_program_is_named_by_the_node_where_nothing_else_does(tmp_path: Path) -> None:
-    resources = tmp_path / "Semblance.ofx.bundle" / "Contents" / "Resources"
-    resources.mkdir(parents=True)
-    (resources / "worker.path").write_text("/opt/semblance/bin/semblance\n")
-    found = jobs.program({"PATH": "", "OFX_PLUGIN_PATH": str(tmp_path)})
-    assert found == "/opt/semblance/bin/semblance"
 
 
 # --- the model -------------------------------------------------------------------------------
@@ -513,25 +529,6 @@ def test_the_pycustom_knob_makes_the_real_panel(
     for each in (widget, again):
         each.deleteLater()
     application.processEvents()
-
-
-def _asked(model: Path) -> Any:
-    answers: queue.Queue[Any] = queue.Queue()
-    Releases().ask(str(model), "", answers.put)
-    return answers.get(timeout=60)
-
-
-def test_the_panel_is_told_of_the_release(
-    program: Path, monkeypatch: pytest.MonkeyPatch, tmp_path: Path
-) -> None:
-    monkeypatch.setenv("HOME", str(tmp_path))  # trusts nobody
-    found = _asked(EXAMPLES / "likeness.onnx")
-    assert found.valid is False
-    assert "slate" in found.text
-    assert found.reason
-    assert _asked(tmp_path / "nothing.onnx").valid is None
-    monkeypatch.setenv("SEMBLANCE_WORKER", str(tmp_path / "nothing"))
-    assert "can't be started" in _asked(EXAMPLES / "likeness.onnx").reason
 
 
 def test_without_a_screen_the_pycustom_knob_is_nothing(monkeypatch: pytest.MonkeyPatch) -> None:

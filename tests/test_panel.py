@@ -31,7 +31,7 @@ from semblance_panel import style
 from semblance_panel.controls import Slider, step_of
 from semblance_panel.model import Model, shipped
 from semblance_panel.panel import Panel
-from semblance_panel.providers import VIEWS, Picture, Release
+from semblance_panel.providers import VIEWS, Identity, Picture, Release
 from semblance_panel.rows import FileRow, Row
 
 Qt = QtCore.Qt
@@ -538,14 +538,80 @@ def test_providers_answer_when_they_can_and_nobody_waits(panel: Panel) -> None:
     assert slow.asked[-1][0].blend.mix == 0.25
 
 
+class Told:
+    """Identities by model, answered from another thread in the order that the test wants."""
+
+    def __init__(self) -> None:
+        self.asked: dict[str, Callable[[Identity], None]] = {}
+
+    def ask(self, model: str, deliver: Callable[[Identity], None]) -> None:
+        self.asked[model] = deliver
+
+    def answer(self, model: str, *names: str) -> None:
+        answer = Identity("performer", names)
+        thread = threading.Thread(target=self.asked[model], args=(answer,))
+        thread.start()
+        thread.join()
+
+
+def offered(row: Row) -> list[str]:
+    menu = row.offers.menu()
+    return [entry.text() for entry in menu.actions()] if row.offers.isVisibleTo(row) else []
+
+
+def test_the_likeness_is_chosen_among_those_that_the_model_draws(panel: Panel) -> None:
+    told = Told()
+    panel.provide(identities=told)
+    row = shown(panel, "likeness")
+    assert offered(row) == []
+    panel.model.set("model", "old.onnx")
+    panel.model.set("model", "new.onnx")
+    told.answer("new.onnx", "june", "may")
+    until(lambda: offered(row) == ["june", "may"])
+    told.answer("old.onnx", "late")
+    QTest.qWait(30)
+    assert offered(row) == ["june", "may"]
+    row.offers.menu().actions()[1].trigger()
+    assert panel.model.value("likeness") == "may"
+    panel.model.undo()
+    panel.model.set("model", "one.onnx")
+    assert offered(row) == []  # not the other model's, while nobody knows
+    told.answer("one.onnx", "june")
+    until(lambda: row.control.placeholderText() == "june")  # what empty takes
+    panel.set_value("likeness", "june", animated=True)
+    assert not row.offers.isEnabled()
+    panel.provide()
+    assert offered(row) == []
+
+
+def test_the_face_is_chosen_among_the_tracks_also_after_it_was_made_again(
+    panel: Panel, tmp_path: Path
+) -> None:
+    path = tmp_path / "track.json"
+    track = json.loads((ROOT / "examples/track.json").read_text())
+    path.write_text(json.dumps(track))
+    row = shown(panel, "face")
+    panel.model.set("track_file", str(path))
+    until(lambda: offered(row) == [f"0: {len(track['faces']['0'])} frames"])
+    track["faces"]["3"] = dict(list(track["faces"]["0"].items())[:2])
+    path.write_text(json.dumps(track))
+    until(lambda: offered(row)[1:] == ["3: 2 frames"])
+    row.offers.menu().actions()[1].trigger()
+    assert panel.model.value("face") == 3
+    panel.model.set("track_file", "")
+    assert offered(row) == []
+
+
 def test_a_panel_that_is_gone_is_not_told(application: QtWidgets.QApplication) -> None:
     model, slow = Model(), Slow()
-    panel = Panel(model, thumbnails=slow, releases=slow)
+    told = Told()
+    panel = Panel(model, thumbnails=slow, releases=slow, identities=told)
     panel.strip.ask()
     model.set("model", "a.onnx")
     panel.deleteLater()
     application.sendPostedEvents(panel, QtCore.QEvent.Type.DeferredDelete)
     slow.go.set()
+    told.answer("a.onnx", "june")
     QTest.qWait(30)
     model.set("mix", 0.5)
 

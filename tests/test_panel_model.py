@@ -213,7 +213,7 @@ def test_scores_of_the_example_and_of_a_lost_face(tmp_path: Path) -> None:
 def test_model_and_providers_need_no_qt_and_no_packages() -> None:
     code = (
         "import sys; import semblance_panel, semblance_panel.model, semblance_panel.scores, "
-        "semblance_panel.providers, semblance_panel.thumbnails; "
+        "semblance_panel.programs, semblance_panel.providers, semblance_panel.thumbnails; "
         "bad = {'PySide6', 'PySide2', 'numpy', 'cv2', 'click'} & set(sys.modules); "
         "assert not bad, bad"
     )

@@ -17,16 +17,25 @@ import pytest
 torch = pytest.importorskip("torch", reason="training needs the extra 'train'")
 pytest.importorskip("onnx", reason="export needs the extra 'train'")
 
+from helpers_model import tiny_model  # noqa: E402
 from semblance import align  # noqa: E402
-from semblance.colour import decode  # noqa: E402
+from semblance.colour import decode, encode  # noqa: E402
 from semblance.errors import OutputError, TrainingError  # noqa: E402
 from semblance.model import Likeness, read_manifest  # noqa: E402
+from semblance.release import Verdict  # noqa: E402
 from semblance.train.checkpoint import latest, load_tensors  # noqa: E402
 from semblance.train.config import TrainConfig  # noqa: E402
 from semblance.train.data import Sampler, load_faces, load_people  # noqa: E402
 from semblance.train.export import TOLERANCE, averaged, export  # noqa: E402
 from semblance.train.loop import Progress, Summary, train  # noqa: E402
 from semblance.train.losses import picture_losses, total  # noqa: E402
+from semblance.train.torchscript import (  # noqa: E402
+    KNOBS,
+    NOTE,
+    decoded,
+    encoded,
+    export_torchscript,
+)
 
 SIDE, MARGIN, COUNT = 40, 0.125, 8
 TINY = TrainConfig(steps=20, size=32, batch=2, save_every=5, preview_every=0, device="cpu")
@@ -299,6 +308,85 @@ def test_the_package_gives_what_torch_gives_and_says_what_it_is(whole, tmp_path)
             ):
                 theirs = theirs[0].permute(1, 2, 0).numpy()
                 np.testing.assert_allclose(ours, theirs, atol=TOLERANCE)
+
+
+RELEASED = Verdict(True, "released")
+
+
+def test_the_working_encoding_in_torch_is_colours_own():
+    light = np.concatenate([-(2.0 ** np.arange(-8, 5)), 2.0 ** np.linspace(-12, 10, 300)])
+    light = np.append(light, [0.0, 0.0031308, 1.0]).astype(np.float32).reshape(-1, 1)
+    code = encoded(torch.from_numpy(light)).numpy()
+    np.testing.assert_allclose(code, encode(light), rtol=1e-5, atol=1e-6)
+    back = decoded(torch.from_numpy(code)).numpy()
+    np.testing.assert_allclose(back, light, rtol=2e-5, atol=1e-6)
+
+
+@pytest.mark.filterwarnings("ignore:`torch.jit:DeprecationWarning")
+@torch.no_grad()
+def test_torchscript_of_a_package_is_the_runs_and_keeps_nukes_rules(whole, tmp_path):
+    """One tensor in, one out, of one type; attributes for knobs; any light survives."""
+    package = tmp_path / "test face.onnx"
+    export(whole[0], package, "test face")
+    manifest = export_torchscript(package, tmp_path / "face.pt", RELEASED)
+    assert manifest.name == "test face"
+    note = {NOTE: ""}
+    module = torch.jit.load(str(tmp_path / "face.pt"), _extra_files=note)
+    assert json.loads(note[NOTE])["likeness"]["name"] == "test face"
+    assert all(type(getattr(module, name)) is float for name in KNOBS)
+    network = averaged(latest(whole[0]))
+    light = torch.rand((1, 3, 32, 32), generator=torch.Generator().manual_seed(1)) * 0.6
+
+    # The picture is the run's network's, at the strength and the exposure of the knobs.
+    module.light_match, module.identity_strength, module.exposure = 0.0, 1.0, -1.5
+    rgb, matte, _ = network(encoded(light * 2.0**-1.5), torch.ones(1))
+    made = module(light)
+    assert made.shape == (1, 4, 32, 32)
+    torch.testing.assert_close(made[:, :3], decoded(rgb) * 2.0**1.5, atol=1e-3, rtol=1e-3)
+    torch.testing.assert_close(made[:, 3:], matte, atol=1e-3, rtol=0.0)
+
+    # At strength 0 the picture comes back, whatever light is in it, and nothing else is touched.
+    module.light_match, module.identity_strength, module.exposure = 1.0, 0.0, 0.5
+    wild = light.clone()
+    wild[0, :, 4, 4:8] = torch.tensor([50.0, -0.5, torch.inf, torch.nan])
+    torch.testing.assert_close(module(wild)[:, :3], wild, atol=1e-5, rtol=1e-6, equal_nan=True)
+    module.identity_strength = 1.0
+    away = (module(wild) - module(wild.nan_to_num(0.0)))[:, :3]
+    assert away.isfinite().sum() > 0.99 * away.numel()  # no NaN spreads through the network
+
+    # Nuke halves the weights and the picture; a wrong size is refused in words.
+    halved = torch.jit.load(str(tmp_path / "face.pt")).half()
+    found, wanted = halved(light.half()), torch.jit.load(str(tmp_path / "face.pt"))(light)
+    assert found.dtype == torch.float16
+    assert (found.float() - wanted).abs().max() < 0.02
+    with pytest.raises(torch.jit.Error, match=r"32 x 32 pixels; set the gizmo's size"):
+        module(torch.zeros((1, 3, 64, 64)))
+
+
+@pytest.mark.filterwarnings("ignore:`torch.jit:DeprecationWarning")
+@torch.no_grad()
+def test_torchscript_without_a_release_shows_the_slate_at_every_strength_and_exposure(
+    whole, tmp_path
+):
+    plain, marked = tmp_path / "plain.pt", tmp_path / "marked.pt"
+    export_torchscript(whole[0], plain, RELEASED)
+    export_torchscript(whole[0], marked, Verdict(False, "no release is on file for this model"))
+    light = torch.full((1, 3, 32, 32), 0.2)
+    for strength, stops in ((0.0, 0.0), (1.0, 3.0)):
+        made = []
+        for path in (plain, marked):
+            module = torch.jit.load(str(path))
+            module.identity_strength, module.exposure = strength, stops
+            made.append(module(light))
+        away = (made[1] - made[0]).abs().amax(dim=1) * 2.0**stops
+        assert (away[0, 14:18, 12:20] > 0.02).float().mean() > 0.5
+        assert (made[1][0, 3, 14:18, 12:20] == 1.0).all()
+
+
+def test_a_package_of_another_network_gives_no_torchscript(tmp_path):
+    with pytest.raises(TrainingError, match="holds another network"):
+        export_torchscript(tiny_model(tmp_path / "other.onnx"), tmp_path / "o.pt", RELEASED)
+    assert not (tmp_path / "o.pt").exists()
 
 
 def test_nothing_is_exported_from_nothing(people, tmp_path):

@@ -18,6 +18,8 @@ import json
 import math
 from collections.abc import Iterator, Mapping
 from dataclasses import asdict, dataclass, field, fields
+from functools import cache
+from types import MappingProxyType
 from typing import Any, Literal, Optional, Union, cast, get_args, get_origin, get_type_hints
 
 from semblance.errors import KnobError
@@ -149,7 +151,13 @@ def knob(
     return field(default=default, metadata=described)
 
 
-def _declarations(stage: type, group: str) -> Iterator[Knob]:
+@cache
+def _declarations(stage: type, group: str) -> tuple[Knob, ...]:
+    """Return the knobs of a stage; what a class declares never changes."""
+    return tuple(_declare(stage, group))
+
+
+def _declare(stage: type, group: str) -> Iterator[Knob]:
     types = get_type_hints(stage)
     for item in fields(stage):
         described = dict(item.metadata)
@@ -177,7 +185,8 @@ class _Checked:
     """Refuses a value that its knob does not accept, however the dataclass was made."""
 
     def __post_init__(self) -> None:
-        for declaration in _declarations(type(self), ""):
+        stage: type = type(self)
+        for declaration in _declarations(stage, ""):
             value = declaration.check(getattr(self, declaration.name))
             object.__setattr__(self, declaration.name, value)
 
@@ -407,7 +416,7 @@ class Knobs:
         KnobError
             A name is unknown (with the nearest one that is known), or a value is not accepted.
         """
-        homes = {declaration.name: declaration.group for declaration in declared()}
+        homes = _homes()
         grouped: dict[str, dict[str, Any]] = {group.name: {} for group in fields(cls)}
         for name, value in values.items():
             if name not in homes:
@@ -417,8 +426,8 @@ class Knobs:
                     f"Did you mean {near[0]!r}?" if near else f"Known: {', '.join(homes)}.",
                 )
             grouped[homes[name]][name] = value
-        types = get_type_hints(cls)
-        return cls(**{group: types[group](**given) for group, given in grouped.items()})
+        stages = _stages()
+        return cls(**{group: stages[group](**given) for group, given in grouped.items()})
 
     def to_flat(self) -> dict[str, Value]:
         """Return ``{name: value}`` of every knob, in declared order."""
@@ -434,16 +443,31 @@ class Knobs:
         return ((item.name, getattr(stage, item.name)) for item in fields(stage))
 
 
+@cache
 def declared() -> tuple[Knob, ...]:
     """Return the table of all knobs, in the order in which they are shown."""
-    types = get_type_hints(Knobs)
+    stages = _stages()
     return tuple(
         declaration
-        for group in fields(Knobs)
-        for declaration in _declarations(types[group.name], group.name)
+        for group, stage in stages.items()
+        for declaration in _declarations(stage, group)
     )
 
 
+@cache
+def _stages() -> Mapping[str, type]:
+    """Return the dataclass of each group, in declared order."""
+    types = get_type_hints(Knobs)
+    return MappingProxyType({group.name: types[group.name] for group in fields(Knobs)})
+
+
+@cache
+def _homes() -> Mapping[str, str]:
+    """Return the group of each knob, by the knob's name."""
+    return MappingProxyType({each.name: each.group for each in declared()})
+
+
+@cache
 def digest() -> str:
     """Return a short hash of the table: equal where two programs know the same knobs."""
     table = json.dumps([asdict(declaration) for declaration in declared()], sort_keys=True)

@@ -8,7 +8,15 @@ from __future__ import annotations
 
 from typing import Any, Optional
 
-__all__ = ["analyse", "bake", "create", "panel_knob", "pick_space", "update_model"]
+__all__ = [
+    "analyse",
+    "bake",
+    "create",
+    "panel_knob",
+    "pick_space",
+    "send_to_farm",
+    "update_model",
+]
 
 
 def create() -> Any:
@@ -33,6 +41,14 @@ def bake(group: Any) -> None:
     from semblance_nuke.host import NukeHost
 
     node.bake(NukeHost(), group)
+
+
+def send_to_farm(group: Any) -> None:
+    """Write the bake as a folder that a farm renders, and say where it lies."""
+    from semblance_nuke import node
+    from semblance_nuke.host import NukeHost
+
+    node.send_to_farm(NukeHost(), group)
 
 
 def update_model(group: Any) -> None:

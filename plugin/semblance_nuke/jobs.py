@@ -7,30 +7,19 @@ Nuke's Python runs none of it: its environment would not even load what `semblan
 from __future__ import annotations
 
 import json
-import os
 import re
-import shutil
 import subprocess
-import sys
 import threading
 import time
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
-from pathlib import Path
 from typing import Any, Final, Optional
 
 from semblance.errors import EnvironmentFault
+from semblance_panel.programs import environment
 
-__all__ = ["Outcome", "environment", "program", "run"]
+__all__ = ["Outcome", "run"]
 
-_FOREIGN: Final = (
-    "PYTHONHOME", "PYTHONPATH", "PYTHONEXECUTABLE", "PYTHONSTARTUP", "LD_LIBRARY_PATH",
-    "LD_PRELOAD", "DYLD_LIBRARY_PATH", "DYLD_FRAMEWORK_PATH", "DYLD_INSERT_LIBRARIES",
-    "QT_PLUGIN_PATH", "SSL_CERT_FILE",
-)  # fmt: skip
-"""Variables by which a host finds its own libraries, and another program the wrong ones."""
-
-_BUNDLE: Final = "Semblance.ofx.bundle/Contents/Resources/worker.path"
 _STEP: Final = re.compile(r"semblance: \w+ (\d+)/(\d+)")
 _POLL_SECONDS: Final = 0.1
 _ENDING_SECONDS: Final = 60.0
@@ -56,42 +45,6 @@ class Outcome:
     said: Mapping[str, Any]
     complaints: tuple[str, ...]
     cancelled: bool
-
-
-def program(environ: Mapping[str, str] = os.environ) -> str:
-    """Return the `semblance` program: named by `$SEMBLANCE_WORKER`, on the path, or the node's own.
-
-    Raises
-    ------
-    EnvironmentFault
-        There is none.
-    """
-    named = environ.get("SEMBLANCE_WORKER") or shutil.which("semblance", path=environ.get("PATH"))
-    if named:
-        return named
-    for folder in _ofx_folders(environ):
-        try:
-            found = (folder / _BUNDLE).read_text(encoding="utf-8").strip()
-        except OSError:
-            continue
-        if found:
-            return found
-    raise EnvironmentFault(
-        "the program semblance is not on this machine's path, and no OpenFX node names it",
-        "Run `semblance install-host`, or set SEMBLANCE_WORKER to the program.",
-    )
-
-
-def _ofx_folders(environ: Mapping[str, str]) -> list[Path]:
-    named = [Path(each) for each in environ.get("OFX_PLUGIN_PATH", "").split(os.pathsep) if each]
-    if sys.platform == "win32":
-        return [*named, Path(environ.get("COMMONPROGRAMFILES", "C:/"), "OFX", "Plugins")]
-    return [*named, Path("/usr/OFX/Plugins"), Path("/Library/OFX/Plugins")]
-
-
-def environment(environ: Mapping[str, str] = os.environ) -> dict[str, str]:
-    """Return the variables for a program that is not the host's."""
-    return {name: value for name, value in environ.items() if name not in _FOREIGN}
 
 
 def run(

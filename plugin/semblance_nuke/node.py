@@ -21,6 +21,7 @@ from semblance.knobs import Knob, Value, declared
 from semblance.preset import animate
 from semblance_nuke import jobs
 from semblance_nuke.host import Host, Node, slashes
+from semblance_panel.programs import program
 
 __all__ = [
     "ENGINE",
@@ -34,6 +35,7 @@ __all__ = [
     "live_space",
     "pick_space",
     "read_knob",
+    "send_to_farm",
     "snapshot",
     "source",
     "update_model",
@@ -326,7 +328,7 @@ def analyse(host: Host, node: Any) -> None:
         track.parent.mkdir(parents=True, exist_ok=True)
         face = next(each for each in declared() if each.name == "face")
         command = [
-            jobs.program(), "track", shot.pattern, "-o", str(track),
+            program(), "track", shot.pattern, "-o", str(track),
             "--frames", f"{shot.first}-{shot.last}", "--input-space", shot.space,
             "--face", str(read_knob(inner, face, host.frame())), "--json",
         ]  # fmt: skip
@@ -344,23 +346,8 @@ def analyse(host: Host, node: Any) -> None:
 def bake(host: Host, node: Any) -> None:
     """Render the files of the Read above with their layers, and create a Read of the result."""
     with _reporting(host):
-        inner = _own(node)
-        shot = source(host, node)
-        frames = range(shot.first, shot.last + 1)
-        values = {**snapshot(inner, frames), "input_space": shot.space, "view": "result"}
-        folder = _folder(host, node) / f"{_stem(shot.pattern)}_{node.name()}"
-        folder.mkdir(parents=True, exist_ok=True)
-        preset = folder / "preset.json"
-        preset.write_text(json.dumps(values, indent=2) + "\n", encoding="utf-8")
-        head = f"{_stem(shot.pattern)}_semblance"
-        result = f"{slashes(str(folder))}/{head}.%04d.exr"
-        files = [folder / f"{head}.{frame:04d}.exr" for frame in frames]
-        command = [
-            jobs.program(), "apply", shot.pattern, "-o", result, "--preset", str(preset),
-            "--frames", f"{shot.first}-{shot.last}", "--layers", "--json",
-        ]  # fmt: skip
-        if node.input(1) is not None and _is_on(inner, "use_mask"):
-            command += ["--roto", source(host, node, 1).pattern]
+        order = _order(host, node)
+        files = order.files
         before = [_stamp(file) for file in files]
 
         def share() -> float:
@@ -369,12 +356,71 @@ def bake(host: Host, node: Any) -> None:
 
         def done(group: Any, outcome: jobs.Outcome) -> None:
             with host.undo("Semblance: bake"):
-                _read_result(host, group, shot, result)
+                _read_result(host, group, order.shot, order.result)
             complaints = " ".join(outcome.complaints)
-            if complaints or shot.skipped:
-                host.tell(_notes(shot, complaints))
+            if complaints or order.shot.skipped:
+                host.tell(_notes(order.shot, complaints))
 
+        command = [program(), "apply", *order.words, "--json"]
         _start(host, node, "Semblance: bake", command, share, done)
+
+
+def send_to_farm(host: Host, node: Any) -> None:
+    """Write the bake as a folder that a farm renders, and say where it lies and what takes it."""
+    with _reporting(host):
+        order = _order(host, node)
+        if not order.values.get("track_file"):
+            raise InputError(
+                f"{node.name()} has no track, and every chunk of a shot has to use the same",
+                "Press Analyse shot first, or choose a track file.",
+            )
+        bundle = order.preset.parent / "farm"
+        command = [program(), "farm", "bundle", *order.words, "-b", str(bundle), "--json"]
+
+        def done(group: Any, outcome: jobs.Outcome) -> None:
+            said = outcome.said
+            text = (
+                f"{said.get('frames')} frames in {said.get('chunks')} chunks: the bundle is "
+                f"{slashes(str(bundle))}\n\nFarm: deadline bundle submit {slashes(str(bundle))}\n"
+                f"Here: {said.get('run')}\n\nThe result will be {order.result}"
+            )
+            host.tell("\n\n".join(filter(None, [text, _notes(order.shot, "")])))
+
+        _start(host, node, "Semblance: send to farm", command, None, done)
+
+
+@dataclass(frozen=True)
+class _Order:
+    """A shot to be rendered with its layers, as `semblance apply` takes it."""
+
+    shot: Source
+    values: Mapping[str, Any]
+    preset: Path
+    result: str
+    files: tuple[Path, ...]
+    words: tuple[str, ...]
+
+
+def _order(host: Host, node: Any) -> _Order:
+    """Write a node's knobs as a preset, and return what is to be rendered with it."""
+    inner = _own(node)
+    shot = source(host, node)
+    frames = range(shot.first, shot.last + 1)
+    values = {**snapshot(inner, frames), "input_space": shot.space, "view": "result"}
+    folder = _folder(host, node) / f"{_stem(shot.pattern)}_{node.name()}"
+    folder.mkdir(parents=True, exist_ok=True)
+    preset = folder / "preset.json"
+    preset.write_text(json.dumps(values, indent=2) + "\n", encoding="utf-8")
+    head = f"{_stem(shot.pattern)}_semblance"
+    result = f"{slashes(str(folder))}/{head}.%04d.exr"
+    files = tuple(folder / f"{head}.{frame:04d}.exr" for frame in frames)
+    words = [
+        shot.pattern, "-o", result, "--preset", str(preset),
+        "--frames", f"{shot.first}-{shot.last}", "--layers",
+    ]  # fmt: skip
+    if node.input(1) is not None and _is_on(inner, "use_mask"):
+        words += ["--roto", source(host, node, 1).pattern]
+    return _Order(shot, values, preset, result, files, tuple(words))
 
 
 def _read_result(host: Host, group: Any, shot: Source, result: str) -> None:

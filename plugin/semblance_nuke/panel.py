@@ -2,18 +2,17 @@
 
 from __future__ import annotations
 
-import threading
 from collections.abc import Callable, Mapping
 from importlib import import_module
 from typing import Any, Optional
 
-from semblance.errors import KnobError, SemblanceError
+from semblance.errors import KnobError
 from semblance.knobs import declared
-from semblance_nuke import jobs
 from semblance_nuke.host import Host
 from semblance_nuke.node import engine, read_knob, write_curve, write_knob
+from semblance_panel.programs import IdentitiesByProgram, ReleasesByProgram
 
-__all__ = ["PanelKnob", "Releases", "Sync"]
+__all__ = ["PanelKnob", "Sync"]
 
 
 class Sync:
@@ -112,7 +111,7 @@ class PanelKnob:
             return _line(f"The panel can't be shown: {error}. All knobs are on the other tabs.")
         model = Model()
         self._sync = Sync(self._host, self._host.find(self._name), model)
-        widget = Panel(model, releases=Releases())
+        widget = Panel(model, releases=ReleasesByProgram(), identities=IdentitiesByProgram())
         widget.destroyed.connect(self._sync.close)
         return widget
 
@@ -120,30 +119,6 @@ class PanelKnob:
         """Follow the node, as Nuke asks when the properties open or the frame changes."""
         if self._sync is not None:
             self._sync.refresh()
-
-
-class Releases:
-    """Looks up a likeness's release by the program, as `semblance_panel.providers.Releases`."""
-
-    def ask(self, model: str, likeness: str, deliver: Callable[[Any], None]) -> None:
-        """Begin to look and return at once; `deliver` is called once, from a thread."""
-        threading.Thread(target=self._look, args=(model, deliver), daemon=True).start()
-
-    def _look(self, model: str, deliver: Callable[[Any], None]) -> None:
-        from semblance_panel.providers import Release
-
-        unknown = "The release can't be checked here; rendering checks it."
-        try:
-            outcome = jobs.run([jobs.program(), "release", "verify", model, "--json"])
-        except SemblanceError as error:
-            deliver(Release(None, unknown, str(error)))
-            return
-        valid = outcome.said.get("valid")
-        if not isinstance(valid, bool):
-            deliver(Release(None, unknown, " ".join(outcome.complaints)))
-            return
-        text = "The likeness is released." if valid else "Not released: frames carry a slate."
-        deliver(Release(valid, text, str(outcome.said.get("reason", ""))))
 
 
 def _line(text: str) -> Any:

@@ -5,18 +5,21 @@ A group that is declared tomorrow has a page, and a knob that is added to a grou
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Sequence
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from html import escape
 from itertools import groupby
-from typing import Final
+from threading import Thread
+from typing import Any, Final
 
+from semblance.errors import TrackError
 from semblance.knobs import Knob, declared
 from semblance_panel.curve import ScoreCurve
 from semblance_panel.diagram import FaceDiagram, outlines
 from semblance_panel.model import Model
-from semblance_panel.providers import Release, Releases
+from semblance_panel.providers import Identities, Identity, Release, Releases
 from semblance_panel.qt import QtCore, QtWidgets
-from semblance_panel.rows import row_of
+from semblance_panel.rows import TextRow, row_of
+from semblance_panel.scores import read_faces
 from semblance_panel.style import AMBER, GREEN, RED
 
 __all__ = ["MaskPage", "ModelPage", "Page", "TrackPage", "pages"]
@@ -89,16 +92,20 @@ class Page(QtWidgets.QScrollArea):
 
 
 class ModelPage(Page):
-    """The model's rows, and below them whether the likeness is released."""
+    """The model's rows, what is offered in them, and below whether the likeness is released.
 
-    arrived = QtCore.Signal(int, object)
+    Whether the model may draw, whom it draws and who is in the track is asked for, and shown when
+    the answer comes; an answer to an older question is not.
+    """
+
+    arrived = QtCore.Signal(str, int, object)
 
     def fill(self) -> None:
         """Add the release's place."""
         super().fill()
         self.releases: Releases | None = None
-        self._asked = 0
-        self._about: tuple[object, object] = ("", "")
+        self.identities: Identities | None = None
+        self._asked = {"release": 0, "identity": 0, "faces": 0}
         self.status = QtWidgets.QLabel()
         self.status.setObjectName("release")
         self.status.setWordWrap(True)
@@ -110,41 +117,95 @@ class ModelPage(Page):
         self.look()
 
     def refresh(self, names: Iterable[str]) -> None:
-        """Look the release up again where the model has changed."""
+        """Look up again what has changed."""
+        names = set(names)
         super().refresh(names)
-        if self._about != (self.model.value("model"), self.model.value("likeness")):
-            self.look()
+        if names & {"model", "likeness"}:
+            self._look_release()
+        if "model" in names:
+            self._look_identity()
+        if "track_file" in names:
+            self.look_faces()
 
     def look(self) -> None:
-        """Ask for the release of the chosen likeness."""
+        """Ask for everything."""
+        self._look_release()
+        self._look_identity()
+        self.look_faces()
+
+    def look_faces(self) -> None:
+        """Read in a thread which faces the track has."""
+        path = str(self.model.value("track_file"))
+        deliver = self._question("faces")
+        self._offer_faces({})
+        if path:
+            Thread(target=lambda: deliver(_faces(path)), name="faces", daemon=True).start()
+
+    def _look_release(self) -> None:
         path, likeness = str(self.model.value("model")), str(self.model.value("likeness"))
-        self._about = (path, likeness)
-        self._asked += 1
+        deliver = self._question("release")
         if not path:
-            self._show(self._asked, Release(None, "No model is chosen: the plate passes through."))
+            self._show_release(Release(None, "No model is chosen: the plate passes through."))
         elif self.releases is None:
-            self._show(self._asked, Release(None, "The release is checked when a frame renders."))
+            self._show_release(Release(None, "The release is checked when a frame renders."))
         else:
-            asked = self._asked
-            self._show(asked, Release(None, "Checking the release …"))
-            self.releases.ask(path, likeness, lambda found: self._deliver(asked, found))
+            self._show_release(Release(None, "Checking the release …"))
+            self.releases.ask(path, likeness, deliver)
 
-    def _deliver(self, asked: int, found: Release) -> None:
-        """Hand an answer to the GUI's thread, unless the page is gone meanwhile."""
-        try:
-            self.arrived.emit(asked, found)
-        except RuntimeError:
-            return
+    def _look_identity(self) -> None:
+        path = str(self.model.value("model"))
+        deliver = self._question("identity")
+        self._offer_likenesses(Identity())
+        if path and self.identities is not None:
+            self.identities.ask(path, deliver)
 
-    def _show(self, asked: int, release: Release) -> None:
-        if asked != self._asked:
-            return
+    def _question(self, what: str) -> Callable[[object], None]:
+        """Begin a question; return what takes its answer, from any thread."""
+        self._asked[what] += 1
+        asked = self._asked[what]
+
+        def deliver(found: object) -> None:
+            try:
+                self.arrived.emit(what, asked, found)
+            except RuntimeError:  # the page is gone meanwhile
+                return
+
+        return deliver
+
+    def _show(self, what: str, asked: int, found: Any) -> None:
+        if asked == self._asked[what]:
+            show: dict[str, Callable[[Any], None]] = {
+                "release": self._show_release,
+                "identity": self._offer_likenesses,
+                "faces": self._offer_faces,
+            }
+            show[what](found)
+
+    def _show_release(self, release: Release) -> None:
         sign, colour = {True: ("✓", GREEN), False: ("✗", RED), None: ("•", AMBER)}[release.valid]
         reason = f"<br>{escape(release.reason)}" if release.reason else ""
         self.status.setText(
             f'<span style="color:{colour.name()}"><b>{sign}</b></span> '
             f"<b>{escape(release.text)}</b>{reason}"
         )
+
+    def _offer_likenesses(self, identity: Identity) -> None:
+        names = identity.likenesses
+        row = self.rows["likeness"]
+        row.offer([(name, name) for name in names])
+        if isinstance(row, TextRow):
+            row.hint(names[0] if len(names) == 1 else "")
+
+    def _offer_faces(self, faces: Mapping[int, int]) -> None:
+        self.rows["face"].offer([(f"{face}: {n} frames", face) for face, n in faces.items()])
+
+
+def _faces(path: str) -> Mapping[int, int]:
+    """Return a track's faces; none where it can't be read, which the track's page says."""
+    try:
+        return read_faces(path)
+    except TrackError:
+        return {}
 
 
 class MaskPage(Page):
@@ -202,7 +263,15 @@ class MaskPage(Page):
 
 
 class TrackPage(Page):
-    """The track's rows, and the curve of its scores; it follows a track that is made again."""
+    """The track's rows, and the curve of its scores; it follows a track that is made again.
+
+    Signals
+    -------
+    rewritten()
+        The track was made again, in the same file.
+    """
+
+    rewritten = QtCore.Signal()
 
     def fill(self) -> None:
         """Add the curve."""
@@ -211,7 +280,7 @@ class TrackPage(Page):
         self.curve.setObjectName("scores")
         self._drawn: tuple[str, int] = ("", -1)
         self._watcher = QtCore.QFileSystemWatcher(self)
-        self._watcher.fileChanged.connect(lambda path: self._draw(again=True))
+        self._watcher.fileChanged.connect(self._changed)
         self.column.addSpacing(6)
         self.column.addWidget(self.curve)
         self._draw()
@@ -220,6 +289,10 @@ class TrackPage(Page):
         """Draw another track where it has changed."""
         super().refresh(names)
         self._draw()
+
+    def _changed(self, path: str) -> None:
+        self._draw(again=True)
+        self.rewritten.emit()
 
     def _draw(self, again: bool = False) -> None:
         face = self.model.value("face")

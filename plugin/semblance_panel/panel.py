@@ -21,7 +21,7 @@ from semblance.errors import SemblanceError
 from semblance.preset import load_preset
 from semblance_panel.model import Change, Model, shipped
 from semblance_panel.pages import ModelPage, Page, TrackPage, pages
-from semblance_panel.providers import Releases, Thumbnails
+from semblance_panel.providers import Identities, Releases, Thumbnails
 from semblance_panel.qt import QtCore, QtGui, QtWidgets, action
 from semblance_panel.rows import Row
 from semblance_panel.strip import Strip
@@ -43,6 +43,8 @@ class Panel(QtWidgets.QWidget):
         The values to show; those of a new node by default.
     releases : Releases, optional
         Looks up whether a likeness is released.
+    identities : Identities, optional
+        Reads whom a model draws, to be offered for the knob `likeness`.
     thumbnails : Thumbnails, optional
         Draws the current frame; without it there is no place for pictures.
     parent : QWidget, optional
@@ -64,6 +66,7 @@ class Panel(QtWidgets.QWidget):
         model: Model | None = None,
         *,
         releases: Releases | None = None,
+        identities: Identities | None = None,
         thumbnails: Thumbnails | None = None,
         parent: QtWidgets.QWidget | None = None,
     ) -> None:
@@ -91,9 +94,10 @@ class Panel(QtWidgets.QWidget):
         for page in self.pages:
             if isinstance(page, TrackPage):
                 page.curve.frame_chosen.connect(self.frame_chosen)
+                page.rewritten.connect(self._look_faces)
         stop = self.model.listen(self._told)
         self.destroyed.connect(lambda: stop())  # the model may outlive the widget
-        self.provide(releases=releases, thumbnails=thumbnails)
+        self.provide(releases=releases, identities=identities, thumbnails=thumbnails)
         self._show_history()
 
     # --- for hosts -------------------------------------------------------------------------
@@ -117,13 +121,17 @@ class Panel(QtWidgets.QWidget):
         self.strip.changed(Change(()))
 
     def provide(
-        self, *, releases: Releases | None = None, thumbnails: Thumbnails | None = None
+        self,
+        *,
+        releases: Releases | None = None,
+        identities: Identities | None = None,
+        thumbnails: Thumbnails | None = None,
     ) -> None:
-        """Take releases and thumbnails from somebody else, or from nobody."""
+        """Take releases, identities and thumbnails from somebody else, or from nobody."""
         self.strip.provide(thumbnails)
         for page in self.pages:
             if isinstance(page, ModelPage):
-                page.releases = releases
+                page.releases, page.identities = releases, identities
                 page.look()
 
     def rows(self) -> dict[str, Row]:
@@ -238,6 +246,11 @@ class Panel(QtWidgets.QWidget):
         self.say("" if any(found) else f"No knob matches “{text}”.")
 
     # --- what happens ----------------------------------------------------------------------
+
+    def _look_faces(self) -> None:
+        for page in self.pages:
+            if isinstance(page, ModelPage):
+                page.look_faces()
 
     def _told(self, change: Change) -> None:
         for page in self.pages:

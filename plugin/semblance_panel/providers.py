@@ -1,4 +1,4 @@
-"""What the panel is told by others: pictures of the frame, the state of a likeness's release.
+"""What the panel is told by others: pictures of the frame, a likeness's name and its release.
 
 A provider answers when it can, from whichever thread; asking never waits. Without a provider the
 panel leaves its place out. No Qt here: a host's side or a test writes one in a few lines.
@@ -12,7 +12,7 @@ from typing import Protocol
 
 from semblance.knobs import Knobs
 
-__all__ = ["VIEWS", "Picture", "Release", "Releases", "Thumbnails"]
+__all__ = ["VIEWS", "Identities", "Identity", "Picture", "Release", "Releases", "Thumbnails"]
 
 VIEWS = ("matte", "patch", "result")
 """The views that have a thumbnail, in the order in which they are shown."""
@@ -60,6 +60,25 @@ class Release:
     reason: str = ""
 
 
+@dataclass(frozen=True)
+class Identity:
+    """Whom a model draws.
+
+    Parameters
+    ----------
+    performer : str
+        Name of the face at strength 0; empty where it is not known.
+    likenesses : tuple of str
+        What the knob `likeness` accepts besides nothing; empty where it is not known.
+    message : str
+        Why it is not known.
+    """
+
+    performer: str = ""
+    likenesses: tuple[str, ...] = ()
+    message: str = ""
+
+
 class Thumbnails(Protocol):
     """Renders the current frame for the panel."""
 
@@ -74,4 +93,11 @@ class Releases(Protocol):
     """Looks up releases for the panel."""
 
     def ask(self, model: str, likeness: str, deliver: Callable[[Release], None]) -> None:
+        """Begin to look and return at once; `deliver` is called once, from any thread."""
+
+
+class Identities(Protocol):
+    """Reads for the panel whom a model draws."""
+
+    def ask(self, model: str, deliver: Callable[[Identity], None]) -> None:
         """Begin to look and return at once; `deliver` is called once, from any thread."""

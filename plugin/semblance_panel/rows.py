@@ -8,6 +8,8 @@ from __future__ import annotations
 
 import itertools
 import time
+from collections.abc import Sequence
+from functools import partial
 from pathlib import Path
 from typing import Any, Final
 
@@ -25,6 +27,7 @@ Qt = QtCore.Qt
 FILE_KINDS: Final = {
     "model": "Likeness models (*.onnx)",
     "track_file": "Tracks (*.json)",
+    "roto_file": "Shapes (*.json)",
 }
 """What a chooser offers first; any other knob's is every file."""
 
@@ -80,10 +83,19 @@ class Row(QtWidgets.QWidget):
         self.control = self.build()
         self.control.setObjectName(knob.name)
         self.control.setAccessibleName(knob.label)
+        self.offers = QtWidgets.QToolButton()
+        self.offers.setObjectName(f"{knob.name}_offers")
+        self.offers.setText("▾")
+        self.offers.setStyleSheet("QToolButton::menu-indicator { image: none; }")
+        self.offers.setToolTip("Choose what is there")
+        self.offers.setPopupMode(QtWidgets.QToolButton.ToolButtonPopupMode.InstantPopup)
+        self.offers.setFocusPolicy(Qt.FocusPolicy.NoFocus)
+        self.offers.setVisible(False)
         self.unit = QtWidgets.QLabel(knob.unit)
         self.unit.setEnabled(False)
         self.unit.setVisible(bool(knob.unit))
         self.line.addWidget(self.unit)
+        self.line.addWidget(self.offers)
         self.line.addWidget(self.back)
         self.refresh()
 
@@ -103,12 +115,32 @@ class Row(QtWidgets.QWidget):
 
     # --- for all kinds ---------------------------------------------------------------------
 
+    def offer(self, values: Sequence[tuple[str, Any]]) -> None:
+        """Offer values beside the control; others may still be entered.
+
+        Parameters
+        ----------
+        values : sequence of (str, value)
+            What is read in the list, and what is then set; none takes the list away.
+        """
+        old = self.offers.menu()
+        if old is not None:
+            old.deleteLater()
+        menu = QtWidgets.QMenu(self.offers)
+        for words, value in values:
+            entry = action(words, menu)
+            entry.triggered.connect(partial(self._offered, value))
+            menu.addAction(entry)
+        self.offers.setMenu(menu)
+        self.offers.setVisible(bool(values))
+
     def refresh(self) -> None:
         """Show what the model holds."""
         name = self.knob.name
         animated = self.model.is_animated(name)
         self.show_value(self.model.value(name))
         self.lock(animated)
+        self.offers.setEnabled(not animated)
         self.back.setVisible(
             not self.model.is_default(name) and not self.model.is_host_animated(name)
         )
@@ -180,6 +212,10 @@ class Row(QtWidgets.QWidget):
             flatten.triggered.connect(lambda: self.model.flatten(name))
             menu.addAction(flatten)
         return menu
+
+    def _offered(self, value: Any, *_: Any) -> None:
+        self.end()
+        self.set_value(value)
 
     def _tip(self, animated: bool) -> str:
         knob = self.knob
@@ -311,6 +347,10 @@ class TextRow(Row):
         """Show the text."""
         if self.field.text() != value:
             self.field.setText(str(value))
+
+    def hint(self, text: str) -> None:
+        """Show in the empty field what emptiness means."""
+        self.field.setPlaceholderText(text)
 
     def lock(self, locked: bool) -> None:
         """Let the field be read and copied, not written."""

@@ -14,7 +14,7 @@ from typing import Any
 
 from semblance.errors import TrackError, frame_context
 
-__all__ = ["Scores", "read_scores"]
+__all__ = ["Scores", "read_faces", "read_scores"]
 
 
 @dataclass(frozen=True)
@@ -67,6 +67,25 @@ def read_scores(path: str | os.PathLike[str], face: int = 0) -> Scores:
                 f"a frame or a score of the track is no number ({error})", "Track the plate again."
             ) from error
         return Scores(tuple(sorted(listed | set(scores))), dict(sorted(scores.items())))
+
+
+def read_faces(path: str | os.PathLike[str]) -> dict[int, int]:
+    """Return the faces of a track file: in how many frames each was found, by its number.
+
+    Raises
+    ------
+    TrackError
+        The file can't be read or is no track.
+    """
+    with frame_context(None, path):
+        faces = _document(path).get("faces")
+        try:
+            return {int(face): len(frames) for face, frames in dict(faces or {}).items()}
+        except (TypeError, ValueError) as error:
+            raise TrackError(
+                f"a face of the track has no number or no frames ({error})",
+                "Track the plate again.",
+            ) from error
 
 
 def _document(path: str | os.PathLike[str]) -> dict[str, Any]:

@@ -5,6 +5,7 @@ from __future__ import annotations
 import shlex
 from collections.abc import Mapping
 from dataclasses import asdict, fields
+from datetime import date
 from pathlib import Path
 from typing import Any
 
@@ -16,13 +17,15 @@ from semblance.cli.options import (
     FOLDER,
     JSON,
     MODELS_DIR,
+    PRODUCTION,
+    TRUST,
     Setting,
     SettingsCommand,
     number,
     shown_setting,
     tracker_option,
 )
-from semblance.cli.terminal import clock, print_json, progress, stopping
+from semblance.cli.terminal import clock, complain, print_json, progress, stopping
 from semblance.train.config import TrainConfig
 
 __all__ = ["export", "faceset", "train"]
@@ -175,8 +178,8 @@ def _config_values(given: Mapping[str, Any]) -> dict[str, Any]:
 
 
 @click.command()
-@click.argument("run", type=FOLDER)
-@click.option("-o", "--output", type=FILE, required=True, help="The model (.onnx).")
+@click.argument("source", type=click.Path(path_type=Path, exists=True))
+@click.option("-o", "--output", type=FILE, required=True, help="The model (.onnx), or its .pt.")
 @click.option("--name", help="Name of the model; by default its file's.")
 @click.option(
     "--performer", default="performer", show_default=True, help="Name of the face at strength 0."
@@ -184,10 +187,58 @@ def _config_values(given: Mapping[str, Any]) -> dict[str, Any]:
 @click.option(
     "--likeness", default="likeness", show_default=True, help="Name of the face at strength 1."
 )
-def export(run: Path, output: Path, name: str | None, performer: str, likeness: str) -> int:
-    """Write the likeness model of a training RUN: one ONNX file with its manifest."""
+@click.option(
+    "--torchscript",
+    is_flag=True,
+    help="Write TorchScript (.pt) instead, from which Nuke's CatFileCreator makes a .cat. SOURCE "
+    "may then be a released model; what is not released has the slate in its picture.",
+)
+@TRUST
+@PRODUCTION
+def export(
+    source: Path,
+    output: Path,
+    name: str | None,
+    performer: str,
+    likeness: str,
+    torchscript: bool,
+    trust: tuple[Path, ...],
+    production: str | None,
+) -> int:
+    """Write the likeness model of a training run: one ONNX file with its manifest.
+
+    SOURCE is the run's folder.
+    """
+    if torchscript:
+        return _export_torchscript(source, output, name, trust, production)
+    if not source.is_dir():
+        raise click.UsageError(f"{source} is no training run; a model gives --torchscript alone.")
     from semblance.train.export import export as write_model
 
-    made = write_model(run, output, name or output.stem, performer, likeness)
+    made = write_model(source, output, name or output.stem, performer, likeness)
     click.echo(f"{output}: {made.name}, {made.size} px, {made.training['steps']} steps")
+    return DONE
+
+
+def _export_torchscript(
+    source: Path, output: Path, name: str | None, trust: tuple[Path, ...], production: str | None
+) -> int:
+    from semblance import release
+    from semblance.model import sha256_of
+    from semblance.train.torchscript import export_torchscript
+
+    if source.is_dir():
+        verdict = release.Verdict(False, "a training run has no release, export its model first")
+    else:
+        verdict = release.verify(
+            release.default_release_path(source),
+            sha256_of(source),
+            date.today(),
+            production,
+            (*trust, *release.default_trust_paths()),
+        )
+    made = export_torchscript(source, output, verdict, name or output.stem)
+    if not verdict.valid:
+        complain(f"{verdict.reason}: the picture carries a slate that says so.")
+    click.echo(f"{output}: {made.name}, {made.size} px: {verdict.reason}")
     return DONE

@@ -6,6 +6,7 @@ The runtime's exceptions end here.
 from __future__ import annotations
 
 import hashlib
+import os
 import threading
 from collections.abc import Iterable
 from dataclasses import dataclass, field
@@ -62,7 +63,9 @@ class Likeness:
         self.provider = provider
 
     @classmethod
-    def open(cls, path: str | Path, provider: str = "auto", threads: int = 0) -> Likeness:
+    def open(
+        cls, path: str | os.PathLike[str], provider: str = "auto", threads: int = 0
+    ) -> Likeness:
         """Load a package.
 
         Parameters
@@ -175,7 +178,7 @@ class Sessions:
     _open: dict[str, Likeness] = field(default_factory=dict)
     _lock: threading.Lock = field(default_factory=threading.Lock)
 
-    def open(self, path: str | Path) -> Likeness:
+    def open(self, path: str | os.PathLike[str]) -> Likeness:
         """Give the likeness of this content, loaded on first use.
 
         Raises
@@ -226,7 +229,9 @@ def _wanted(provider: str) -> list[str]:
     return [provider]
 
 
-def _session(data: bytes, path: str | Path, providers: Iterable[str], threads: int) -> Any:
+def _session(
+    data: bytes, path: str | os.PathLike[str], providers: Iterable[str], threads: int
+) -> Any:
     theirs = [PROVIDERS[name] for name in providers]
     if PROVIDERS["cpu"] not in theirs:
         theirs.append(PROVIDERS["cpu"])
@@ -244,7 +249,7 @@ def _used(session: Any) -> str:
     return next(name for name, each in PROVIDERS.items() if each == theirs)
 
 
-def _check_signature(session: Any, manifest: Manifest, path: str | Path) -> None:
+def _check_signature(session: Any, manifest: Manifest, path: str | os.PathLike[str]) -> None:
     """Hold the graph's inputs and outputs against those of a native likeness."""
     size = manifest.size
     picture, matte = (3, size, size), (1, size, size)
@@ -274,7 +279,7 @@ def _check_signature(session: Any, manifest: Manifest, path: str | Path) -> None
                 )
 
 
-def _other_graph(path: str | Path, expected: str, found: str) -> ModelError:
+def _other_graph(path: str | os.PathLike[str], expected: str, found: str) -> ModelError:
     return ModelError(
         f"{path} has another graph than a likeness: expected {expected}, found {found}",
         "Give a model that semblance export wrote.",

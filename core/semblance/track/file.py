@@ -35,14 +35,14 @@ LONGEST_BLEND: Final = 1000
 _REMEDY: Final = "Mend the file (docs/track-format.md), or track the plate again."
 
 
-def save_track(track: Track, path: Path, *, face: int = 0) -> None:
+def save_track(track: Track, path: str | os.PathLike[str], *, face: int = 0) -> None:
     """Write a track file; it appears whole or not at all.
 
     Parameters
     ----------
     track : Track
         Landmarks and angles are rounded to 4 decimals, luma to 6 digits.
-    path : Path
+    path : str or path
         An existing file of this name is replaced.
     face : int
         The number that the face has in the file.
@@ -54,10 +54,10 @@ def save_track(track: Track, path: Path, *, face: int = 0) -> None:
     TrackError
         A landmark is not a finite number.
     """
-    _write_whole(path, _text({face: track}))
+    _write_whole(Path(path), _text({face: track}))
 
 
-def save_hand(track: Track, path: Path, *, face: int = 0) -> None:
+def save_hand(track: Track, path: str | os.PathLike[str], *, face: int = 0) -> None:
     """Write a track's hand keys into the file that the track is from, whole or not at all.
 
     All else in the file, other faces among it, stays as it is.
@@ -66,7 +66,7 @@ def save_hand(track: Track, path: Path, *, face: int = 0) -> None:
     ----------
     track : Track
         Gives the keys; points are rounded to 4 decimals.
-    path : Path
+    path : str or path
         A track file that holds the face.
     face : int
         The face's number there.
@@ -78,6 +78,7 @@ def save_hand(track: Track, path: Path, *, face: int = 0) -> None:
     OutputError
         The file can't be written.
     """
+    path = Path(path)
     document = _read(path)
     held = document.get("faces") if isinstance(document, dict) else None
     numbers = [int(key) for key in held if key.isdecimal()] if isinstance(held, dict) else []
@@ -86,12 +87,14 @@ def save_hand(track: Track, path: Path, *, face: int = 0) -> None:
     _write_whole(path, _text(everyone))
 
 
-def load_track(path: Path, face: int = 0, *, size: tuple[int, int] | None = None) -> Track:
+def load_track(
+    path: str | os.PathLike[str], face: int = 0, *, size: tuple[int, int] | None = None
+) -> Track:
     """Read one face of a track file.
 
     Parameters
     ----------
-    path : Path
+    path : str or path
         A file as `save_track` writes it, or as a person has mended it: everything of a face but
         its landmarks may be left out.
     face : int
@@ -109,6 +112,7 @@ def load_track(path: Path, face: int = 0, *, size: tuple[int, int] | None = None
         The file can't be read, is no track, has another version, no such face, belongs to a plate
         of another size, or a value in it is missing, of another kind or not finite.
     """
+    path = Path(path)
     document = _read(path)
     if not isinstance(document, dict) or document.get("format") != FORMAT:
         found = document.get("format") if isinstance(document, dict) else type(document).__name__

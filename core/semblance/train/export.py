@@ -5,7 +5,8 @@ from __future__ import annotations
 import logging
 import os
 import warnings
-from collections.abc import Mapping
+from collections.abc import Iterator, Mapping
+from contextlib import contextmanager
 from datetime import UTC, datetime
 from importlib import metadata
 from pathlib import Path
@@ -24,7 +25,7 @@ from semblance.train.network import LikenessNet
 if TYPE_CHECKING:
     from onnx import ModelProto
 
-__all__ = ["TOLERANCE", "averaged", "export"]
+__all__ = ["TOLERANCE", "averaged", "export", "hold_against", "whole"]
 
 OPSET: Final = 18
 TOLERANCE: Final = 1e-3
@@ -81,13 +82,27 @@ def export(
         likeness=likeness,
         training=_facts(checkpoint, settings),
     )
+    with whole(out) as partial:
+        partial.write_bytes(_onnx(network, manifest))
+        hold_against(partial, network)
+    return manifest
+
+
+@contextmanager
+def whole(out: Path) -> Iterator[Path]:
+    """Give the name of a new file to write; it becomes `out` once the block is done, or is gone.
+
+    Raises
+    ------
+    OutputError
+        The file can't be written.
+    """
     partial = out.with_name(f".{out.name}.{os.getpid()}.partial")
     try:
         out.parent.mkdir(parents=True, exist_ok=True)
         try:
             partial.touch()  # before the work, not after it
-            partial.write_bytes(_onnx(network, manifest))
-            _hold_against_torch(partial, network)
+            yield partial
             os.replace(partial, out)
         finally:
             partial.unlink(missing_ok=True)
@@ -95,7 +110,6 @@ def export(
         raise OutputError(
             f"{out} can't be written: {error.strerror}", "Choose another place."
         ) from error
-    return manifest
 
 
 def averaged(checkpoint: Path) -> LikenessNet:
@@ -177,7 +191,14 @@ def _forget_origin(model: ModelProto) -> None:
 
 
 @torch.no_grad()
-def _hold_against_torch(path: Path, network: LikenessNet) -> None:
+def hold_against(path: Path, network: LikenessNet) -> None:
+    """Refuse a package that is not a network's.
+
+    Raises
+    ------
+    TrainingError
+        ONNX Runtime differs from torch by more than `TOLERANCE`.
+    """
     image = _example(network.config.size)[0][:1]
     crop = image[0].permute(1, 2, 0).numpy()
     with Likeness.open(path, "cpu") as likeness:

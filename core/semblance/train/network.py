@@ -98,8 +98,9 @@ class Residual(nn.Module):
     def forward(self, x: Tensor, identity: Tensor | None = None) -> Tensor:
         h: Tensor = self.first(functional.leaky_relu(x, SLOPE))
         if self.film is not None and identity is not None:
-            scale, shift = self.film(identity)[:, :, None, None].chunk(2, dim=1)
-            h = h * (1.0 + scale) + shift
+            film = self.film(identity)[:, :, None, None]
+            half = self.first.out_channels  # not `chunk`: TorchScript's fuser of 2022 trips over it
+            h = h * (1.0 + film[:, :half]) + film[:, half:]
         h = self.second(functional.leaky_relu(h, SLOPE))
         return x + h
 
@@ -141,7 +142,7 @@ class Encoder(nn.Module):
             h = self._centred(h)
         h = h - self.centre
         h = h * torch.rsqrt(h.square().mean(dim=1, keepdim=True) + RMS_EPSILON)
-        code: Tensor = self.dense(h)  # (n, z)
+        code: Tensor = self.dense(h.type_as(self.dense.weight))  # (n, z)
         return code.float()
 
     def _centred(self, h: Tensor) -> Tensor:
@@ -241,7 +242,8 @@ class LikenessNet(nn.Module):
 
     def decode(self, code: Tensor, strength: Tensor) -> Tensor:
         """Codes (n, z) and strengths (n,) to RGB and matte, (n, 4, R, R) float32, 0..1."""
-        a = strength[:, None]
+        code = code.type_as(self.performer.weight)  # which a host may have halved
+        a = strength[:, None].type_as(code)
         mixed = (1.0 - a) * self.performer(code) + a * self.likeness(code)
         identity = (1.0 - a) * self.identities[0] + a * self.identities[1]
         grid = mixed.reshape(-1, self.config.grid, GRID, GRID)
