@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
+
 import numpy as np
 import pytest
 from PIL import Image
@@ -68,10 +70,10 @@ def test_a_shot_sheet_reads_the_files_and_shows_the_face(tmp_path):
     plates = Sequence.parse(tmp_path / "plate.####.exr")
     results = Sequence.parse(tmp_path / "result.####.exr")
     path = tmp_path / "sheet.png"
-    common = {"track": track, "network": Painter(), "frames": frames, "stops": 0.0}
-    review.shot_sheet(plates, results, path, **common)
+    material = review.Material(plates, results, track, Painter(), 0.0)
+    review.shot_sheet(material, frames, path)
     without = _read(path).shape
-    review.shot_sheet(plates, results, path, truths=results, **common)
+    review.shot_sheet(replace(material, truths=results), frames, path)
     assert _read(path).shape[1] > without[1]
 
 

@@ -65,6 +65,7 @@ for command in (
     farming.farm,
     install.install_host,
     looking.review,
+    looking.shots,
     looking.score,
     looking.info,
     looking.doctor,
