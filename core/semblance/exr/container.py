@@ -439,6 +439,8 @@ def chunk_body(
     PlateError
         If the file ends inside the chunk, or the chunk is not the one that the table promises.
     """
+    if index >= len(table):  # a damaged header may promise other chunks than the table has
+        raise PlateError("the file's chunks are damaged", "Render or copy the frame again.")
     offset = int(table[index])
     length = chunk_length(file, offset, part, multipart)
     head = chunk_head(part, index, 0, multipart)
