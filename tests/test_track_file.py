@@ -130,7 +130,7 @@ POINTS = landmarks_at((50.0, 60.0), 40.0).tolist()
             "frame 1001: score: expected a finite number from 0 to 1, found 1.5",
         ),
         (spoil_face(yaw=True), "frame 1001: yaw: expected a number, found True"),
-        (spoil_face(luma=float("inf")), "Infinity is not a number that a track may hold"),
+        (spoil_face(luma=float("inf")), "Infinity is not a number that it may hold"),
         (spoil_face(source=3), "frame 1001: source: expected a text, found 3"),
     ],
 )

@@ -12,6 +12,7 @@ import time
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass, field
+from functools import partial
 from typing import Protocol, TypeVar
 
 import cv2
@@ -204,9 +205,9 @@ def render(
     grain, laid_grain = None, None
     another = _another(seen, inference, knobs.identity.identity_strength)
     if knobs.match.grain_match > 0.0:
-        found = grain = way("grain", looked.key, lambda: _grain(seen, hull))
+        grain = way("grain", looked.key, lambda: _grain(seen, hull))
         grain_key = f"{looked.inferred_key} {box} {frame}"
-        laid_grain = way("grain", grain_key, lambda: _laid_grain(seen, another, found, box, frame))
+        laid_grain = way("grain", grain_key, partial(_laid_grain, seen, another, grain, box, frame))
     weights = _weights(inference, hull, front, knobs.mask)
     change_key = stage_key(
         f"{looked.inferred_key} {knobs.mask.mask_occlusion} {_digest(around)} {frame}", knobs.match

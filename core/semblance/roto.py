@@ -19,12 +19,13 @@ from bisect import bisect_right
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass, field
 from pathlib import Path
-from typing import Any, Final, Literal, NamedTuple, NoReturn, cast, get_args
+from typing import Any, Final, Literal, NamedTuple, cast, get_args
 
 import cv2
 import numpy as np
 from numpy.typing import NDArray
 
+from semblance.documents import Reader
 from semblance.errors import OutputError, RotoError
 from semblance.face import Roto
 from semblance.plate import Window
@@ -577,7 +578,8 @@ def load_shapes(path: str | os.PathLike[str], *, size: tuple[int, int] | None = 
         file, the shape and the key.
     """
     path = Path(path)
-    document = _read(path)
+    reader = _Reader(path)
+    document = reader.document()
     if not isinstance(document, dict) or document.get("format") != FORMAT:
         found = document.get("format") if isinstance(document, dict) else type(document).__name__
         raise RotoError(
@@ -590,7 +592,6 @@ def load_shapes(path: str | os.PathLike[str], *, size: tuple[int, int] | None = 
             f"found {document.get('version')!r}",
             "Update Semblance, or draw the shapes with this version of it.",
         )
-    reader = _Reader(path)
     shapes = Shapes(reader.size(document), reader.shapes(document))
     if size is not None and shapes.size != size:
         raise RotoError(
@@ -627,43 +628,18 @@ def _dump(value: Any) -> str:
     return json.dumps(value, ensure_ascii=False, allow_nan=False)
 
 
-def _read(path: Path) -> Any:
-    def refuse(constant: str) -> NoReturn:
-        raise ValueError(f"{constant} is not a number that a shape may hold")
-
-    try:
-        return json.loads(path.read_text("utf-8"), parse_constant=refuse)
-    except FileNotFoundError as error:
-        raise RotoError(
-            f"knob 'roto_file' names {path}, and there is no such file",
-            "Check its name, or draw the shapes in semblance view.",
-        ) from error
-    except OSError as error:
-        raise RotoError(
-            f"the shapes {path} can't be read: {error.strerror or error}", "Check the file."
-        ) from error
-    except (ValueError, RecursionError) as error:
-        raise RotoError(f"{path} is not a JSON document: {error}", _REMEDY) from error
-
-
-class _Reader:
-    """Takes values out of a shapes document and names the place where one is wrong."""
+class _Reader(Reader):
+    """Takes values out of a shapes document."""
 
     def __init__(self, path: Path) -> None:
-        self._path = path
+        super().__init__(path, RotoError, "the shapes", _REMEDY)
 
-    def refuse(self, place: str, expected: str, found: Any) -> NoReturn:
-        shown = repr(found)
-        shown = shown if len(shown) <= 60 else f"{shown[:57]}..."
-        raise RotoError(f"{self._path}: {place}: expected {expected}, found {shown}", _REMEDY)
-
-    def size(self, document: Mapping[str, Any]) -> tuple[int, int]:
-        value = document.get("size")
-        if not isinstance(value, list) or len(value) != 2 or not all(map(_whole, value)):
-            self.refuse("size", "[width, height] in pixels", value)
-        if min(value) < 1:
-            self.refuse("size", "at least 1 pixel each way", value)
-        return int(value[0]), int(value[1])
+    def document(self) -> Any:
+        missing = RotoError(
+            f"knob 'roto_file' names {self.path}, and there is no such file",
+            "Check its name, or draw the shapes in semblance view.",
+        )
+        return self.read(missing)
 
     def shapes(self, document: Mapping[str, Any]) -> tuple[Shape, ...]:
         value = document.get("shapes")
@@ -731,7 +707,3 @@ class _Reader:
         if not (math.isfinite(value) and low <= value <= high):
             self.refuse(place, f"a number from {low:g} to {high:g}", value)
         return float(value)
-
-
-def _whole(value: Any) -> bool:
-    return isinstance(value, int) and not isinstance(value, bool)

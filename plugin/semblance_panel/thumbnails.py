@@ -48,12 +48,16 @@ class PlateFrame:
         knobs say; top row first, tightly packed.
     pixel_aspect : float
         Of the plate.
+    space : str
+        The colour space that the plate's header names, for a knob `input_space` of auto: the worker
+        sees no header.
     """
 
     width: int
     height: int
     rgba: bytes | bytearray | memoryview
     pixel_aspect: float = 1.0
+    space: str = "auto"
 
 
 class Plates(Protocol):
@@ -77,11 +81,19 @@ class WorkerThumbnails:
     plates : Plates
     directory : Path, optional
         The worker's runtime directory; the user's by default.
+    command : list of str, optional
+        What starts a worker where none runs, as `Link.open` takes it.
     """
 
-    def __init__(self, plates: Plates, directory: Path | None = None) -> None:
+    def __init__(
+        self,
+        plates: Plates,
+        directory: Path | None = None,
+        command: list[str] | None = None,
+    ) -> None:
         self._plates = plates
         self._directory = directory
+        self._command = command
         self._next: tuple[Knobs, int, Deliver] | None = None
         self._wake = threading.Condition()
         self._closed = False
@@ -158,6 +170,8 @@ class WorkerThumbnails:
     ) -> tuple[Frame, PlateFrame]:
         plate = self._plates.frame(number)
         looked = replace(knobs, view=ViewKnobs(view=view))  # type: ignore[arg-type]
+        if looked.colour.input_space == "auto":
+            looked = replace(looked, colour=replace(looked.colour, input_space=plate.space))
         plan = planned(plate, number, looked, cut)
 
         def fill(rectangle: Rectangle, pixels: memoryview, mask: memoryview | None) -> None:
@@ -171,7 +185,7 @@ class WorkerThumbnails:
 
     def _connected(self) -> Link:
         if self._link is None:
-            self._link = Link.open(self._directory, name="semblance panel")
+            self._link = Link.open(self._directory, command=self._command, name="semblance panel")
         return self._link
 
 

@@ -11,23 +11,20 @@ import signal
 import tempfile
 from collections.abc import Callable
 from contextlib import suppress
-from dataclasses import dataclass, field, replace
+from dataclasses import dataclass, field
 from pathlib import Path
 
 import numpy as np
 
 from semblance import colour
-from semblance.errors import SemblanceError
-from semblance.knobs import Knobs
 from semblance.plate import Plate
 from semblance.worker.client import Link
 from semblance.worker.protocol import WorkerError
-from semblance_panel.providers import Picture
-from semblance_panel.thumbnails import PlateFrame, WorkerThumbnails
+from semblance_panel.thumbnails import PlateFrame
 from semblance_viewer.engine import Engine
 from semblance_viewer.renderjob import PROGRAM
 
-__all__ = ["EnginePlates", "Thumbnails", "Trust", "Worker", "plate_frame"]
+__all__ = ["EnginePlates", "Trust", "Worker", "plate_frame"]
 
 
 @dataclass(frozen=True)
@@ -98,13 +95,9 @@ class EnginePlates:
         self._read = read
         self._last: tuple[Plate, PlateFrame] | None = None
 
-    def plate(self, number: int) -> Plate:
-        """Return a frame's plate."""
-        return self._engine.plate(number) or self._read(number)
-
     def frame(self, number: int) -> PlateFrame:
         """Return a frame's pixels over its display window."""
-        plate = self.plate(number)
+        plate = self._engine.plate(number) or self._read(number)
         if self._last is None or self._last[0] is not plate:
             self._last = (plate, plate_frame(plate))
         return self._last[1]
@@ -120,34 +113,5 @@ def plate_frame(plate: Plate) -> PlateFrame:
         there[..., :3] = plate.picture(shared)
         opacity = plate.opacity(shared)
         there[..., 3] = 1.0 if opacity is None else opacity
-    return PlateFrame(display.width, display.height, rgba.data, plate.pixel_aspect)
-
-
-class Thumbnails(WorkerThumbnails):
-    """The panel's thumbnails, from this window's worker and in the plate's colour space.
-
-    Parameters
-    ----------
-    plates : EnginePlates
-    worker : Worker
-    """
-
-    def __init__(self, plates: EnginePlates, worker: Worker) -> None:
-        self._held = plates
-        self._worker = worker
-        super().__init__(plates, worker.directory)
-
-    def _answer(self, knobs: Knobs, number: int, deliver: Callable[[Picture], None]) -> None:
-        """Answer as always, with the space that the plate's header names: the worker sees none."""
-        with suppress(SemblanceError):
-            plate = self._held.plate(number)
-            space = colour.resolve_space(knobs.colour.input_space, plate.metadata)
-            knobs = replace(knobs, colour=replace(knobs.colour, input_space=space))
-        super()._answer(knobs, number, deliver)
-
-    def _connected(self) -> Link:
-        if self._link is None:
-            self._link = Link.open(
-                self._directory, command=self._worker.command, name="semblance viewer"
-            )
-        return self._link
+    space = colour.resolve_space("auto", plate.metadata)
+    return PlateFrame(display.width, display.height, rgba.data, plate.pixel_aspect, space)

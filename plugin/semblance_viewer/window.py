@@ -28,6 +28,7 @@ from semblance_panel.model import Change, Model
 from semblance_panel.panel import Panel
 from semblance_panel.programs import IdentitiesByProgram, ReleasesByProgram
 from semblance_panel.qt import QtCore, QtGui, QtWidgets
+from semblance_panel.thumbnails import WorkerThumbnails
 from semblance_viewer.canvas import Canvas
 from semblance_viewer.display import Look
 from semblance_viewer.engine import Engine
@@ -47,7 +48,7 @@ from semblance_viewer.player import Player
 from semblance_viewer.presets import Presets
 from semblance_viewer.renderdialog import RenderDialog
 from semblance_viewer.renderjob import PROGRAM, Order
-from semblance_viewer.services import EnginePlates, Thumbnails, Trust, Worker
+from semblance_viewer.services import EnginePlates, Trust, Worker
 from semblance_viewer.timeline import Timeline
 from semblance_viewer.toolbar import CompareBar, LookBar
 
@@ -103,7 +104,7 @@ class Viewer(QtWidgets.QMainWindow):
         self.engine: Engine | None = None
         self._cache_mb = cache_mb
         self._files: RenderedFiles | None = None
-        self._thumbnails: Thumbnails | None = None
+        self._thumbnails: WorkerThumbnails | None = None
         self._pointed: tuple[float, float] | None = None
         self._closing: list[threading.Thread] = []
         self._rate_known = False
@@ -225,7 +226,7 @@ class Viewer(QtWidgets.QMainWindow):
         self.canvas.set_engine(self.engine)
         self.canvas.set_space(str(self.model.value("input_space")))
         plates = EnginePlates(self.engine, self._read)
-        self._thumbnails = Thumbnails(plates, self.worker)
+        self._thumbnails = WorkerThumbnails(plates, self.worker.directory, self.worker.command)
         self.player.open(shot.frames, shot.frame)
         self.timeline.open(shot.frames, shot.frame)
         self.info.describe(Path(str(shot.plates)).name)

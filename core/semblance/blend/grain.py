@@ -29,7 +29,7 @@ from numpy.typing import NDArray
 
 from semblance import kernels
 
-__all__ = ["Grain", "Noise", "finest", "measure", "regrain", "split", "synthesise"]
+__all__ = ["Grain", "Noise", "finest", "measure", "regrain", "split"]
 
 Image = NDArray[np.float32]
 
@@ -53,9 +53,6 @@ _TILE = 128
 
 _CELL = 4
 """Pixels, each way, that share a weight."""
-
-_STRIP = 64
-"""Rows that are worked on at a time, so that they stay in the processor's cache."""
 
 _WINDOW = 0.75
 """Deviation, in cells, of the window in which energy is compared: 3 pixels."""
@@ -282,30 +279,6 @@ def regrain(
     return field
 
 
-def synthesise(noise: Noise, shape: tuple[int, int], frame: int, seed: int = 0) -> Image:
-    """Return fresh noise of unit deviation, with a measured spectrum and channel correlation.
-
-    Parameters
-    ----------
-    noise : Noise
-        Its spectrum and correlation.
-    shape : (int, int)
-        Height and width.
-    frame : int
-        The same frame and seed give the same noise.
-    seed : int
-
-    Returns
-    -------
-    (*shape, 3) float32 array
-    """
-    tile, starts = _tile(noise, shape, frame, seed)
-    field = np.empty((*shape, 3), np.float32)
-    for y in range(0, shape[0], _STRIP):
-        _lay(tile, starts, y, field[y : y + _STRIP])
-    return field
-
-
 def _coarse(picture: Image, sigma: float) -> Image:
     """Blur; a wide blur of half the picture, where it costs an eighth."""
     height, width = picture.shape[:2]
@@ -481,14 +454,6 @@ def _opponent_tile(noise: Noise, tile: Image) -> Image:
     return np.asarray(
         cv2.transform(tile, matrix / np.sqrt(np.maximum(energy, 1e-18))[:, None]), np.float32
     )
-
-
-def _lay(tile: Image, starts: NDArray[np.int64], row: int, strip: Image) -> None:
-    """Fill the strip that begins at a row with the tile's noise."""
-    for block, (top, left) in enumerate(starts[row // _TILE]):
-        part = strip[:, block * _TILE : (block + 1) * _TILE]
-        top_row = top + row % _TILE
-        part[...] = tile[top_row : top_row + part.shape[0], left : left + part.shape[1]]
 
 
 def _filtered(plane: Image, amplitude: Image) -> Image:

@@ -13,11 +13,12 @@ import os
 from collections.abc import Mapping
 from dataclasses import replace
 from pathlib import Path
-from typing import Any, Final, NoReturn
+from typing import Any, Final
 
 import numpy as np
 from numpy.typing import NDArray
 
+from semblance.documents import Reader, is_whole_number
 from semblance.errors import OutputError, TrackError
 from semblance.face import Face, HandKey, Track
 
@@ -79,7 +80,7 @@ def save_hand(track: Track, path: str | os.PathLike[str], *, face: int = 0) -> N
         The file can't be written.
     """
     path = Path(path)
-    document = _read(path)
+    document = _Reader(path).document()
     held = document.get("faces") if isinstance(document, dict) else None
     numbers = [int(key) for key in held if key.isdecimal()] if isinstance(held, dict) else []
     everyone = {number: load_track(path, number) for number in {*numbers, face}}
@@ -113,7 +114,8 @@ def load_track(
         of another size, or a value in it is missing, of another kind or not finite.
     """
     path = Path(path)
-    document = _read(path)
+    reader = _Reader(path)
+    document = reader.document()
     if not isinstance(document, dict) or document.get("format") != FORMAT:
         found = document.get("format") if isinstance(document, dict) else type(document).__name__
         raise TrackError(
@@ -126,7 +128,6 @@ def load_track(
             f"found {document.get('version')!r}",
             "Track the plate again with this version of semblance.",
         )
-    reader = _Reader(path)
     measured = reader.size(document)
     if size is not None and size != measured:
         raise TrackError(
@@ -249,32 +250,14 @@ def _write_whole(path: Path, text: str) -> None:
 # -------------------------------------------------------------------------------------- reading
 
 
-def _read(path: Path) -> Any:
-    def refuse(constant: str) -> NoReturn:
-        raise ValueError(f"{constant} is not a number that a track may hold")
-
-    try:
-        return json.loads(path.read_text("utf-8"), parse_constant=refuse)
-    except FileNotFoundError as error:
-        raise TrackError(f"there is no track file {path}", "Check its name.") from error
-    except OSError as error:
-        raise TrackError(
-            f"the track {path} can't be read: {error.strerror or error}", "Check the file."
-        ) from error
-    except (ValueError, RecursionError) as error:
-        raise TrackError(f"{path} is not a JSON document: {error}", _REMEDY) from error
-
-
-class _Reader:
-    """Takes values out of a track's document and names the place where one is wrong."""
+class _Reader(Reader):
+    """Takes values out of a track's document."""
 
     def __init__(self, path: Path) -> None:
-        self._path = path
+        super().__init__(path, TrackError, "the track", _REMEDY)
 
-    def refuse(self, place: str, expected: str, found: Any) -> NoReturn:
-        shown = repr(found)
-        shown = shown if len(shown) <= 60 else f"{shown[:57]}..."
-        raise TrackError(f"{self._path}: {place}: expected {expected}, found {shown}", _REMEDY)
+    def document(self) -> Any:
+        return self.read(TrackError(f"there is no track file {self.path}", "Check its name."))
 
     def number(
         self, where: Mapping[str, Any], key: str, default: float, *, place: str = "",
@@ -289,17 +272,9 @@ class _Reader:
             self.refuse(name, f"a finite number{bounded}", value)
         return float(value)
 
-    def size(self, document: Mapping[str, Any]) -> tuple[int, int]:
-        value = document.get("size")
-        if not isinstance(value, list) or len(value) != 2 or not all(map(_whole, value)):
-            self.refuse("size", "[width, height] in pixels", value)
-        if min(value) < 1:
-            self.refuse("size", "at least 1 pixel each way", value)
-        return int(value[0]), int(value[1])
-
     def frames(self, document: Mapping[str, Any]) -> tuple[int, ...]:
         value = document.get("frames", [])
-        if not isinstance(value, list) or not all(map(_whole, value)):
+        if not isinstance(value, list) or not all(map(is_whole_number, value)):
             self.refuse("frames", "a list of frame numbers", value)
         return tuple(value)
 
@@ -311,7 +286,7 @@ class _Reader:
         if entries is None:
             held = ", ".join(everyone) or "none"
             raise TrackError(
-                f"{self._path} holds no face {face}; it holds: {held}", "Choose one of these."
+                f"{self.path} holds no face {face}; it holds: {held}", "Choose one of these."
             )
         if not isinstance(entries, dict):
             self.refuse(f"faces, {face}", "entries by frame number", entries)
@@ -357,7 +332,7 @@ class _Reader:
         if not isinstance(entry, dict):
             self.refuse(place, "a key with points", entry)
         blend = entry.get("blend", HandKey.blend)
-        if not _whole(blend) or not 0 <= blend <= LONGEST_BLEND:
+        if not is_whole_number(blend) or not 0 <= blend <= LONGEST_BLEND:
             self.refuse(f"{place}, blend", f"0 to {LONGEST_BLEND} frames", blend)
         points = entry.get("points")
         if not isinstance(points, dict) or not points:
@@ -387,7 +362,3 @@ class _Reader:
             index = int(np.flatnonzero(~np.isfinite(points).all(1))[0])
             self.refuse(f"{place}landmark {index}", "finite numbers", value[index])
         return points
-
-
-def _whole(value: Any) -> bool:
-    return isinstance(value, int) and not isinstance(value, bool)
