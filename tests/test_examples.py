@@ -2,6 +2,9 @@
 
 from __future__ import annotations
 
+import os
+import subprocess
+import sys
 from datetime import date
 from pathlib import Path
 
@@ -85,3 +88,23 @@ def test_the_example_likeness_is_released() -> None:
         )
     assert verdict.valid, verdict.reason
     assert model.stat().st_size <= 24 * 2**20
+
+
+def test_a_frame_has_the_same_bytes_with_any_number_of_threads(tmp_path: Path) -> None:
+    """A farm's hosts, a viewer and a worker run the same libraries with other numbers of them."""
+    program = "import sys; from semblance.cli import main; sys.exit(main())"
+    knobs = ("--colour-match", "linear", "--detail-match", "1", "--blend-mode", "multiband")
+    files = [tmp_path / threads / "result.1005.exr" for threads in ("1", "3")]
+    for file in files:
+        subprocess.run(
+            [
+                *(sys.executable, "-c", program, "apply", EXAMPLES / "plate.####.exr"),
+                *("-t", EXAMPLES / "track.json", "-m", EXAMPLES / "likeness.onnx"),
+                *("-o", file.with_name("result.####.exr"), "--frames", "1005"),
+                *knobs,
+            ],
+            check=True,
+            capture_output=True,
+            env={**os.environ, "OMP_NUM_THREADS": file.parent.name},
+        )
+    assert files[0].read_bytes() == files[1].read_bytes()

@@ -166,3 +166,16 @@ def test_arrays_that_do_not_belong_together_are_refused() -> None:
     frozen.flags.writeable = False
     with pytest.raises((ValueError, BufferError)):
         kernels.sample(picture, (1, 0, 0, 0, 1, 0), frozen)
+
+
+@given(st.integers(1, 9), st.integers(1, 40), st.integers(1, 70), st.integers(0, 9))
+@settings(max_examples=40, deadline=None)
+def test_a_product_is_the_matrix_product_and_each_row_its_own(rows, inner, width, seed) -> None:
+    left, right = noise((rows, inner), seed), noise((inner, width), seed + 1)
+    result, alone = np.empty((rows, width), np.float32), np.empty((1, width), np.float32)
+    kernels.product(left, right, result)
+    assert result == pytest.approx(left.astype(np.float64) @ right, rel=1e-5, abs=1e-5)
+    kernels.product(left[-1:], right, alone)
+    assert alone.tobytes() == result[-1:].tobytes()
+    with pytest.raises(ValueError, match="belong together"):
+        kernels.product(left, np.zeros((inner + 1, width), np.float32), result)

@@ -118,7 +118,10 @@ def _curve(of: Callable[[Pixels, Pixels, float], None], pixels: Pixels, gain: fl
 
 def luma(linear: Pixels) -> Pixels:
     """Return the Rec.709 luma of (..., 3) linear pixels as (...)."""
-    return np.asarray(linear @ LUMA_WEIGHTS, np.float32)
+    # OpenCV's sums, unlike those of BLAS, are the same with any number of threads.
+    flat = np.ascontiguousarray(linear, np.float32).reshape(1, -1, 3)
+    sums = cv2.transform(flat, LUMA_WEIGHTS[None]) if flat.size else flat
+    return np.asarray(sums, np.float32).reshape(linear.shape[:-1])
 
 
 def face_luma(linear: Pixels, landmarks: NDArray[np.floating]) -> float | None:

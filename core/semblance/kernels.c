@@ -650,6 +650,15 @@ WIDE static void bands_row(const float *RESTRICT change, const float *RESTRICT m
         share[i] = mix * wide[i] * smooth(least(matte[i] / support, 1.0f));
 }
 
+/* A row of a matrix product: its sums grow in the order of `inner`, whoever shares the work. */
+WIDE static void product_row(const float *RESTRICT left, const float *RESTRICT right,
+                             Py_ssize_t inner, Py_ssize_t width, float *RESTRICT result) {
+    memset(result, 0, (size_t)width * sizeof *result);
+    for (Py_ssize_t k = 0; k < inner; k++)
+        for (Py_ssize_t j = 0; j < width; j++)
+            result[j] = fmaf(left[k], right[k * width + j], result[j]);
+}
+
 /* --- Python ------------------------------------------------------------------------------- */
 
 enum { MOST_VIEWS = 8 };
@@ -1147,6 +1156,35 @@ static PyObject *py_bands(PyObject *self, PyObject *args) {
     return taken ? Py_NewRef(Py_None) : NULL;
 }
 
+static PyObject *py_product(PyObject *self, PyObject *args) {
+    PyObject *first, *second, *to;
+    if (!PyArg_ParseTuple(args, "OOO", &first, &second, &to))
+        return NULL;
+    Arrays arrays = {.count = 0};
+    Py_ssize_t shape[2] = {-1, -1};
+    const float *left = floats(&arrays, first, 2, shape, 0), *right = NULL;
+    float *result = NULL;
+    Py_ssize_t rows = 0, inner = 0, width = 0;
+    if (left) {
+        rows = arrays.views[0].shape[0];
+        inner = shape[0] = arrays.views[0].shape[1];
+        right = floats(&arrays, second, 2, shape, 0);
+    }
+    if (right) {
+        shape[0] = rows;
+        shape[1] = width = arrays.views[1].shape[1];
+        result = floats(&arrays, to, 2, shape, 1);
+    }
+    if (result) {
+        Py_BEGIN_ALLOW_THREADS
+        for (Py_ssize_t i = 0; i < rows; i++)
+            product_row(left + i * inner, right, inner, width, result + i * width);
+        Py_END_ALLOW_THREADS
+    }
+    let_go(&arrays);
+    return result ? Py_NewRef(Py_None) : NULL;
+}
+
 static PyMethodDef methods[] = {
     {"encode", py_encode, METH_VARARGS, NULL},
     {"decode", py_decode, METH_VARARGS, NULL},
@@ -1161,6 +1199,7 @@ static PyMethodDef methods[] = {
     {"grain_energy", py_grain_energy, METH_VARARGS, NULL},
     {"grain_field", py_grain_field, METH_VARARGS, NULL},
     {"bands", py_bands, METH_VARARGS, NULL},
+    {"product", py_product, METH_VARARGS, NULL},
     {NULL, NULL, 0, NULL},
 };
 

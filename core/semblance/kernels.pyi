@@ -130,3 +130,6 @@ def bands(
     That is `mix` · `wide` times a smooth step of the matte, from 0 to `support`. Rows may
     lie apart.
     """
+
+def product(left: _Image, right: _Image, result: _Image, /) -> None:
+    """Write the product of (m, k) and (k, n), each sum in the order of k."""

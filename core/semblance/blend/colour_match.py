@@ -126,17 +126,18 @@ def measure(pixels: Image, weights: Image) -> Moments | None:
     if chosen.size < _FEWEST:
         return None
     colours = np.take(cells.reshape(-1, 3), chosen, axis=0)
-    cones = _TO_CONES @ colour.decode(colours).T.astype(np.float64)
-    oklab = _ROOTS_TO_OKLAB @ np.cbrt(cones)
+    # Sums of einsum, unlike those of BLAS, are the same with any number of threads.
+    cones = np.einsum("ij,nj->in", _TO_CONES, colour.decode(colours).astype(np.float64))
+    oklab = np.einsum("ij,jn->in", _ROOTS_TO_OKLAB, np.cbrt(cones))
     share = np.take(shares, chosen).astype(np.float64)
     total = float(share.sum())
-    mean = oklab @ share / total
+    mean = np.einsum("in,n->i", oklab, share) / total
     around = oklab - mean[:, None]
     step = max(pixels.shape[0] // _SIDE, 1)
     return Moments(
         weight=total * step**2 / weights.size,
         mean=mean,
-        covariance=(around * share) @ around.T / total,
+        covariance=np.einsum("in,jn,n->ij", around, around, share) / total,
         quantiles=np.stack([_quantiles(values, share) for values in oklab], axis=-1),
     )
 

@@ -21,6 +21,8 @@ import cv2
 import numpy as np
 from numpy.typing import NDArray
 
+from semblance.blend.product import product
+
 __all__ = ["match_detail", "softness"]
 
 Image = NDArray[np.float32]
@@ -115,7 +117,8 @@ def softness(
     powers = np.stack([x * u + y * v for (x, y), (u, v) in ((a, a), (b, b), (a, b))])
     areas = np.array([float((window * window).sum()) for window in windows])
     bins, tensors = _bins()
-    plates, references, commons = np.asarray(powers @ bins, np.float64) / areas[:, None] + 1e-12
+    energies = product(powers.reshape(-1, len(bins)), bins).reshape(3, len(tiles), -1)
+    plates, references, commons = energies.astype(np.float64) / areas[:, None] + 1e-12
     # No one edge may decide: a tile counts for less, the more energy it has.
     total = references.sum(axis=1)
     share = areas / (total + total.mean())
@@ -136,8 +139,10 @@ def softness(
     else:
         gain = ratio
         trust = np.minimum(busy_plate / energy_plate, busy / energy)
-    spectrum = (share / areas) @ powers[1] + 1e-12
-    tensor = bins.T @ (spectrum[:, None] * tensors) / (bins.T @ spectrum)[:, None]
+    spectrum = product((share / areas)[None], powers[1])[0] + 1e-12
+    terms = spectrum[:, None] * np.column_stack([tensors, np.ones_like(spectrum)])
+    sums = product(bins.T, terms).astype(np.float64)
+    tensor = sums[:, :3] / sums[:, 3:]
     return _fit(np.minimum(gain, 1.95), trust * bins.sum(axis=0), tensor)
 
 

@@ -28,6 +28,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from semblance import kernels
+from semblance.blend.product import product
 
 __all__ = ["Grain", "Noise", "finest", "measure", "regrain", "split"]
 
@@ -338,7 +339,8 @@ def _without_surface(patches: Image, side: int) -> Image:
     surface = np.linalg.qr(np.stack([np.ones_like(x), x, y, x * x, x * y, y * y], axis=1))[0]
     surface = surface.astype(np.float32)
     lines = patches.reshape(-1, side * side)
-    return np.asarray((lines - (lines @ surface) @ surface.T).reshape(patches.shape), np.float32)
+    rest = lines - product(product(lines, surface), surface.T)
+    return np.asarray(rest.reshape(patches.shape), np.float32)
 
 
 def _spectrum(flat: Image, side: int) -> Image:
@@ -416,7 +418,8 @@ def _sampled(spectrum: Image, frequency: NDArray[np.float64]) -> Image:
     each = np.arange(frequency.size)
     reading[each, low.astype(int) % side] = 1.0 - (place - low)
     reading[each, (low.astype(int) + 1) % side] = place - low
-    return np.stack([reading @ spectrum[..., i] @ reading.T for i in range(3)], axis=-1)
+    planes = (product(product(reading, spectrum[..., i]), reading.T) for i in range(3))
+    return np.stack(list(planes), axis=-1)
 
 
 def _scaled(noise: Noise, spectrum: NDArray[np.floating]) -> Noise:
