@@ -55,35 +55,32 @@ INLINE float most(float a, float b) { return a > b ? a : b; }
 INLINE int is_odd(float value) { return (bits_of(value) & 0x7f800000u) == 0x7f800000u; }
 
 /* Logarithm to base 2 of a positive normal number, within 1e-7 of itself or half a unit in the last
- * place of its whole part: a polynomial of least relative error over half an octave about 1. */
+ * place of its whole part: a polynomial of least relative error over half an octave about 1. Its
+ * terms are paired as Estrin does, since a processor would else wait for each of them in turn. */
 INLINE float log2_of(float value) {
     int32_t bits = (int32_t)bits_of(value);
     int32_t octave = (bits - 0x3f3504f3) >> 23;
     float t = float_of((uint32_t)(bits - (int32_t)((uint32_t)octave << 23))) - 1.0f;
-    float p = 0.1258353739976883f;
-    p = fmaf(p, t, -0.20726893842220306f);
-    p = fmaf(p, t, 0.21571584045886993f);
-    p = fmaf(p, t, -0.23894494771957397f);
-    p = fmaf(p, t, 0.28791624307632446f);
-    p = fmaf(p, t, -0.3607036769390106f);
-    p = fmaf(p, t, 0.48091062903404236f);
-    p = fmaf(p, t, -0.7213473320007324f);
-    p = fmaf(p, t, 1.4426950216293335f);
-    return fmaf(p, t, (float)octave);
+    float t2 = t * t, t4 = t2 * t2;
+    float a = fmaf(-0.7213473320007324f, t, 1.4426950216293335f);
+    float b = fmaf(-0.3607036769390106f, t, 0.48091062903404236f);
+    float c = fmaf(-0.23894494771957397f, t, 0.28791624307632446f);
+    float d = fmaf(-0.20726893842220306f, t, 0.21571584045886993f);
+    a = fmaf(b, t2, a);
+    c = fmaf(fmaf(0.1258353739976883f, t2, d), t2, c);
+    return fmaf(fmaf(c, t4, a), t, (float)octave);
 }
 
 /* 2 to a power, held to what a float can hold; exactly 1 at 0. */
 INLINE float exp2_of(float power) {
     float held = least(most(power, -126.0f), 127.0f);
     float shifted = held + 12582912.0f; /* rounds to a whole number */
-    float f = held - (shifted - 12582912.0f);
-    float p = 0.0001534580806037411f;
-    p = fmaf(p, f, 0.0013399930903688073f);
-    p = fmaf(p, f, 0.009618489071726799f);
-    p = fmaf(p, f, 0.05550328642129898f);
-    p = fmaf(p, f, 0.24022646248340607f);
-    p = fmaf(p, f, 0.6931471824645996f);
-    p = fmaf(p, f, 1.0f);
+    float f = held - (shifted - 12582912.0f), f2 = f * f;
+    float a = fmaf(0.6931471824645996f, f, 1.0f);
+    float b = fmaf(0.05550328642129898f, f, 0.24022646248340607f);
+    float c = fmaf(0.0013399930903688073f, f, 0.009618489071726799f);
+    c = fmaf(0.0001534580806037411f, f2, c);
+    float p = fmaf(fmaf(c, f2, b), f2, a);
     return float_of(bits_of(p) + (bits_of(shifted) << 23));
 }
 
