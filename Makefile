@@ -3,13 +3,15 @@
 # make lint   style, types, import directions
 # make knobs  the generated forms of the knob table
 # make ofx    the OpenFX node, into build/ofx (semblance install-host installs it)
+# make lock   the exact versions and hashes of all packages, into requirements.lock and -dev.lock
+# make licences, make sbom   what is installed, and under which licence: docs/licences.md, out/sbom.json
 # make clean  remove what these made
 PYTHON ?= python3
 BIN := .venv/bin
 PLATE := examples/plate.\#\#\#\#.exr
 OUT := out/demo
 
-.PHONY: demo test lint knobs ofx clean
+.PHONY: demo test lint knobs ofx lock licences sbom clean
 
 demo: .venv/ready
 	$(BIN)/semblance apply "$(PLATE)" -m examples/likeness.onnx -t examples/track.json \
@@ -36,6 +38,23 @@ ofx:
 	PATH="$$PATH:$(CURDIR)/$(BIN)" cmake -S plugin/ofx -B build/ofx
 	PATH="$$PATH:$(CURDIR)/$(BIN)" cmake --build build/ofx
 
+LOCKED = UV_CUSTOM_COMPILE_COMMAND="make lock" $(BIN)/uv pip compile pyproject.toml --quiet \
+    --universal --python-version 3.11 --generate-hashes --no-emit-index-url
+
+# One file for every system and Python. The last command sees that pip takes it.
+lock: .venv/ready-supply
+	$(LOCKED) --output-file requirements.lock
+	$(LOCKED) --extra train --extra panel --extra dev -o requirements-dev.lock
+	$(BIN)/python -m pip install --quiet --dry-run --require-hashes -r requirements-dev.lock
+
+licences: .venv/ready-test
+	$(BIN)/python docs/make_licences.py
+
+sbom: .venv/ready-supply
+	mkdir -p out
+	$(BIN)/cyclonedx-py environment --pyproject pyproject.toml --output-reproducible \
+	    --output-file out/sbom.json $(BIN)/python
+
 clean:
 	rm -rf .venv out build
 
@@ -47,4 +66,8 @@ clean:
 
 .venv/ready-test: .venv/ready
 	$(BIN)/python -m pip install --quiet --disable-pip-version-check -e ".[train,dev]"
+	touch $@
+
+.venv/ready-supply: .venv/ready
+	$(BIN)/python -m pip install --quiet --disable-pip-version-check -e ".[supply]"
 	touch $@
