@@ -30,6 +30,10 @@ class Face:
         Mean scene-linear Rec.709 luma of the face, for exposure; None where it was not measured.
     source : str
         Who says so: a provider's name, ``imported`` or ``hand``.
+    position : (float, float, float) or None
+        Where the middle between the eyes is from the camera, in centimetres of the generic head: x
+        to the picture's right, y up, z toward the camera and so below 0. None where the head has
+        not been placed in space.
     """
 
     landmarks: NDArray[np.float64]
@@ -39,6 +43,7 @@ class Face:
     roll: float = 0.0
     luma: float | None = None
     source: str = "imported"
+    position: tuple[float, float, float] | None = None
 
 
 @dataclass(frozen=True)
@@ -75,6 +80,10 @@ class Track:
         Where the track is from.
     hand : mapping of int to HandKey
         By frame number, what a person has mended; `track.smooth.smooth` lays it over the faces.
+    cuts : tuple of int
+        Frames that begin a new take; nothing is smoothed or filled across them.
+    focal : float or None
+        Of the lens, in pixels of the plate's height; None where no head has been placed in space.
     """
 
     faces: Mapping[int, Face]
@@ -83,6 +92,8 @@ class Track:
     frames: tuple[int, ...] = ()
     made_by: Mapping[str, str] = field(default_factory=dict)
     hand: Mapping[int, HandKey] = field(default_factory=dict)
+    cuts: tuple[int, ...] = ()
+    focal: float | None = None
 
 
 @dataclass(frozen=True)

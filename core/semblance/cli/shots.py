@@ -1,9 +1,8 @@
-"""Shots: the track, and the likeness over it."""
+"""Shots: the likeness over them."""
 
 from __future__ import annotations
 
 from collections.abc import Mapping
-from datetime import date
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -15,7 +14,6 @@ from semblance.cli.options import (
     FAILED,
     FILE,
     FRAMES,
-    INPUT_SPACE,
     JSON,
     MODELS_DIR,
     PRODUCTION,
@@ -29,6 +27,8 @@ from semblance.cli.options import (
     tracker_option,
 )
 from semblance.cli.terminal import complain, print_json, print_line, progress, stopping
+from semblance.cli.tracks import given_track
+from semblance.cli.verifying import SIGNING, Signing, sign_result
 from semblance.errors import KnobError
 from semblance.knobs import Knob, Knobs, declared
 from semblance.preset import animate, load_preset
@@ -40,7 +40,7 @@ if TYPE_CHECKING:
     from semblance.plate import Plate
     from semblance.release import Verdict
 
-__all__ = ["apply", "given_knobs", "track", "with_knobs"]
+__all__ = ["apply", "given_knobs", "with_knobs"]
 
 
 _SHORT = {"model": ["-m"], "track_file": ["-t", "--track"]}
@@ -73,66 +73,6 @@ def with_knobs(command: click.Command) -> click.Command:
     """Give a command one option for each knob."""
     command.params += [_knob_option(knob) for knob in declared()]
     return command
-
-
-@click.command()
-@click.argument("plate")
-@click.option("-o", "--output", type=FILE, required=True, help="The track file (JSON).")
-@FRAMES
-@tracker_option("--provider", "--tracker")
-@MODELS_DIR
-@click.option(
-    "--face",
-    type=click.IntRange(0),
-    default=0,
-    show_default=True,
-    help="Which face, by size: 0 is the largest.",
-)
-@INPUT_SPACE
-@PROGRESS
-@JSON
-def track(
-    plate: str,
-    output: Path,
-    frames: str | None,
-    tracker: str,
-    models_dir: Path | None,
-    face: int,
-    input_space: str,
-    steps: str,
-    as_json: bool,
-) -> int:
-    """Find the performer's face in every frame of PLATE (plate.####.exr)."""
-    from semblance.exr import Sequence as Frames
-    from semblance.exr.sequence import compact
-    from semblance.track.file import save_track
-    from semblance.track.hand import kept
-
-    knobs = Knobs.from_flat({"input_space": input_space, "face": face})
-    plates = Frames.parse(plate)
-    numbers = frames_in_work(plates, frames)
-    made = _track(plates, numbers, knobs, tracker, models_dir, steps=steps)
-    made, mended = kept(made, output, face)
-    if mended:
-        complain(mended)
-    save_track(made, output, face=face)
-    lost = [frame for frame in numbers if frame not in made.faces]
-    if lost:
-        complain(f"no face in frames {compact(lost)}.")
-    told = {
-        "track": str(output),
-        "frames": len(numbers),
-        "found": len(made.faces),
-        "lost": lost,
-        "provider": made.made_by["provider"],
-    }
-    if steps == "json":
-        print_line({"summary": told})
-    elif as_json:
-        print_json(told)
-    else:
-        click.echo(f"{output}: a face in {len(made.faces)} of {len(numbers)} frames")
-    return DONE
 
 
 def _track(
@@ -168,20 +108,6 @@ def _track(
         )
 
 
-def _given_track(knobs: Knobs, plate: Path) -> Track:
-    """Read the track that the knobs name; a table knows nothing of its plate, which says it."""
-    from semblance.exr import read_header
-    from semblance.track.file import load_track
-    from semblance.track.imported import import_track
-
-    path, face = Path(knobs.track.track_file), knobs.model.face
-    if path.suffix.lower() != ".csv":
-        return load_track(path, face)
-    part = read_header(plate).parts[0]
-    size = (part.display_window.width, part.display_window.height)
-    return import_track(path, size=size, pixel_aspect=part.pixel_aspect, face=face)
-
-
 @with_knobs
 @click.command(cls=SettingsCommand)
 @click.argument("plate")
@@ -204,7 +130,7 @@ def _given_track(knobs: Knobs, plate: Path) -> Track:
 @MODELS_DIR
 @click.option(
     "--provider",
-    type=click.Choice(["auto", "cpu", "cuda", "tensorrt"]),
+    type=click.Choice(["auto", "cpu", "cuda", "tensorrt", "tensorrt-fp16"]),
     default="auto",
     show_default=True,
     help="What computes.",
@@ -243,6 +169,7 @@ def _given_track(knobs: Knobs, plate: Path) -> Track:
     metavar="MB",
     help="Memory for what neighbouring frames share, when a colour match is on.",
 )
+@SIGNING
 @PROGRESS
 @JSON
 def apply(
@@ -263,6 +190,7 @@ def apply(
     layers: bool,
     compress_again: bool,
     cache_mb: float,
+    signing: Signing,
     steps: str,
     as_json: bool,
     **given: Any,
@@ -277,6 +205,7 @@ def apply(
     from semblance.exr import check_output
     from semblance.exr.sequence import compact
     from semblance.model import Likeness
+    from semblance.release import default_release_path
     from semblance.roto import load_shapes
 
     memory.keep_freed()
@@ -291,12 +220,16 @@ def apply(
     colour.resolve_space(first.colour.input_space, {})
     warm = click.get_current_context().find_object(Models)
     likeness = (warm or Likeness).open(Path(first.model.model), provider)
+    if likeness.notice:
+        complain(likeness.notice)
     _check_identity(first, likeness)
+    signer = signing.open()
     verdict = _verdict(
         Path(first.model.model), likeness.sha256, release_path, trust, production, require_release
     )
     if first.track.track_file:
-        track = _given_track(first, plates.path(numbers[0]))
+        given_file = Path(first.track.track_file)
+        track = given_track(given_file, plates.path(numbers[0]), first.model.face)
     else:
         track = _track(plates, numbers, first, tracker, models_dir, part, steps=steps)
     version = _version()
@@ -342,13 +275,21 @@ def apply(
     if summary.passed:
         complain(f"no face in frames {compact(summary.passed)}: the plate is passed through.")
     told = {**summary.to_json(), "output": str(results), "release": verdict.reason}
+    signed = signer is None
+    if signer is not None and not summary.failed:
+        document = release_path or default_release_path(Path(first.model.model))
+        credential = sign_result(results, signer, verdict, document, Path(str(plates)).name)
+        signed = credential is not None
+        told["credential"] = str(credential or "")
     if steps == "json":
         print_line({"summary": told})
     elif as_json:
         print_json(told)
     else:
         click.echo(review.qc_summary(told))
-    return FAILED if summary.failed else DONE
+        if told.get("credential"):
+            click.echo(f"signed    {told['credential']}")
+    return FAILED if summary.failed or not signed else DONE
 
 
 def given_knobs(options: Mapping[str, Any]) -> dict[str, Any]:
@@ -382,13 +323,9 @@ def _verdict(
     """Check the release, and say so where it does not hold."""
     from semblance import release
 
-    verdict = release.verify(
-        path or release.default_release_path(model),
-        sha256,
-        date.today(),
-        production,
-        (*trust, *release.default_trust_paths()),
-    )
+    verdict = release.check(model, sha256, path, production, trust)
+    for warning in verdict.warnings:
+        complain(warning)
     if require:
         release.require(verdict)
     if not verdict.valid:

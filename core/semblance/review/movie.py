@@ -240,6 +240,10 @@ class WipeMovie:
         canvas[: self.size[1], left : left + self.size[0]] = picture
         sides = column > 0, column < self.size[0]
         canvas[self.size[1] :] = self._strip.draw(width, self.caption, frame, sides)
+        self.write(canvas)
+
+    def write(self, canvas: NDArray[np.uint8]) -> None:
+        """Add a picture of the size `canvas`, (height, width, 3) 8-bit sRGB, as it is."""
         shown = av.VideoFrame.from_ndarray(_limited(canvas), format="yuv420p")
         shown.pts, shown.time_base = self._made, 1 / self.rate
         shown.colorspace, shown.color_range = Colorspace.ITU709, ColorRange.MPEG

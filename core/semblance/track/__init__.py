@@ -9,12 +9,15 @@ import importlib
 from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
-    from semblance.track.analyse import find_faces, track_shot
+    from semblance.track.analyse import track_people, track_shot
     from semblance.track.file import load_track, save_track
     from semblance.track.imported import import_track
+    from semblance.track.people import Choice
     from semblance.track.provider import Detection, FaceProvider, open_provider
+    from semblance.track.view import find_faces
 
 __all__ = [
+    "Choice",
     "Detection",
     "FaceProvider",
     "find_faces",
@@ -22,17 +25,20 @@ __all__ = [
     "load_track",
     "open_provider",
     "save_track",
+    "track_people",
     "track_shot",
 ]
 
 _HOMES = {
+    "Choice": "people",
     "Detection": "provider",
     "FaceProvider": "provider",
-    "find_faces": "analyse",
+    "find_faces": "view",
     "import_track": "imported",
     "load_track": "file",
     "open_provider": "provider",
     "save_track": "file",
+    "track_people": "analyse",
     "track_shot": "analyse",
 }
 

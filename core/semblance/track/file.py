@@ -22,13 +22,26 @@ from semblance.documents import Reader, is_whole_number
 from semblance.errors import OutputError, TrackError
 from semblance.face import Face, HandKey, Track
 
-__all__ = ["FORMAT", "VERSION", "load_track", "save_hand", "save_track"]
+__all__ = [
+    "FORMAT",
+    "VERSION",
+    "load_track",
+    "save_hand",
+    "save_people",
+    "save_track",
+    "write_whole",
+]
 
 FORMAT: Final = "semblance-track"
-VERSION: Final = 1
+VERSION: Final = 2
+READ: Final = (1, 2)
+"""Versions that are read; the first knows no cuts, no lens and no head in space."""
 
 _DECIMALS: Final = 4
 """Of landmarks (pixels), angles (degrees) and scores."""
+
+_FARTHEST: Final = 1e6
+"""Pixels from the plate's corner, at most."""
 
 LONGEST_BLEND: Final = 1000
 """Frames over which a hand key may blend, at most."""
@@ -55,7 +68,25 @@ def save_track(track: Track, path: str | os.PathLike[str], *, face: int = 0) -> 
     TrackError
         A landmark is not a finite number.
     """
-    _write_whole(Path(path), _text({face: track}))
+    save_people({face: track}, path)
+
+
+def save_people(tracks: Mapping[int, Track], path: str | os.PathLike[str]) -> None:
+    """Write the tracks of several faces of one shot into one file, as `save_track` does.
+
+    Parameters
+    ----------
+    tracks : mapping of int to Track
+        By the number of the face; at least one.
+    path : str or path
+        An existing file of this name is replaced.
+
+    Raises
+    ------
+    OutputError, TrackError
+        As `save_track` does.
+    """
+    write_whole(Path(path), _text(tracks))
 
 
 def save_hand(track: Track, path: str | os.PathLike[str], *, face: int = 0) -> None:
@@ -85,7 +116,7 @@ def save_hand(track: Track, path: str | os.PathLike[str], *, face: int = 0) -> N
     numbers = [int(key) for key in held if key.isdecimal()] if isinstance(held, dict) else []
     everyone = {number: load_track(path, number) for number in {*numbers, face}}
     everyone[face] = replace(everyone[face], hand=track.hand)
-    _write_whole(path, _text(everyone))
+    write_whole(path, _text(everyone))
 
 
 def load_track(
@@ -122,9 +153,9 @@ def load_track(
             f"{path} is no track: expected format {FORMAT!r}, found {found!r}",
             "Make one with: semblance track PLATE.####.exr -o track.json.",
         )
-    if document.get("version") != VERSION:
+    if document.get("version") not in READ:
         raise TrackError(
-            f"{path}: expected version {VERSION} of the track format, "
+            f"{path}: expected version {READ[0]} or {READ[1]} of the track format, "
             f"found {document.get('version')!r}",
             "Track the plate again with this version of semblance.",
         )
@@ -147,7 +178,20 @@ def load_track(
         pixel_aspect=reader.number(document, "pixel_aspect", 1.0, low=1e-3),
         frames=tuple(sorted({*frames, *faces})),
         made_by={str(key): str(value) for key, value in made_by.items()},
+        cuts=reader.frames(document, "cuts"),
+        focal=None
+        if document.get("focal") is None
+        else reader.number(document, "focal", 1.0, low=1e-3),
     )
+
+
+def _misplaced(points: NDArray[np.float64]) -> tuple[str, str] | None:
+    """Return what is expected and what is found where landmarks can't be a face in any plate."""
+    if np.abs(points).max() > _FARTHEST:
+        return f"pixels within {_FARTHEST:g} of the plate", f"{np.abs(points).max():g}"
+    if np.ptp(points, axis=0).max() < 1.0:
+        return "a face of at least a pixel", f"{np.ptp(points, axis=0).max():g} pixels"
+    return None
 
 
 # -------------------------------------------------------------------------------------- writing
@@ -157,7 +201,7 @@ def _text(tracks: Mapping[int, Track]) -> str:
     """Return the document of the faces of one plate, by their numbers."""
     tracks = dict(sorted(tracks.items()))
     first = next(iter(tracks.values()))
-    head = {
+    head: dict[str, Any] = {
         "format": FORMAT,
         "version": VERSION,
         "size": list(first.size),
@@ -165,6 +209,10 @@ def _text(tracks: Mapping[int, Track]) -> str:
         "made_by": dict(first.made_by),
         "frames": sorted({frame for each in tracks.values() for frame in _looked(each)}),
     }
+    if first.cuts:
+        head["cuts"] = list(first.cuts)
+    if first.focal is not None:
+        head["focal"] = _rounded(first.focal)
     faces = {
         number: {frame: _entry(track.faces[frame], frame) for frame in sorted(track.faces)}
         for number, track in tracks.items()
@@ -207,17 +255,20 @@ def _hand_entry(key: HandKey, frame: int) -> dict[str, Any]:
 
 
 def _entry(face: Face, frame: int) -> dict[str, Any]:
-    numbers = [face.score, face.yaw, face.pitch, face.roll, 0.0 if face.luma is None else face.luma]
+    numbers = [face.score, face.yaw, face.pitch, face.roll, *(face.position or ())]
+    numbers.append(0.0 if face.luma is None else face.luma)
     if not (np.isfinite(face.landmarks).all() and np.isfinite(numbers).all()):
         raise TrackError(
             f"the face of frame {frame} holds a number that is not finite", "Track it again."
         )
+    placed = face.position
     return {
         "landmarks": [[_rounded(x), _rounded(y)] for x, y in face.landmarks.tolist()],
         "score": _rounded(face.score),
         "yaw": _rounded(face.yaw),
         "pitch": _rounded(face.pitch),
         "roll": _rounded(face.roll),
+        **({} if placed is None else {"position": [_rounded(value) for value in placed]}),
         "luma": None if face.luma is None else float(f"{face.luma:.6g}"),
         "source": face.source,
     }
@@ -231,7 +282,7 @@ def _dump(value: Any) -> str:
     return json.dumps(value, ensure_ascii=False, allow_nan=False)
 
 
-def _write_whole(path: Path, text: str) -> None:
+def write_whole(path: Path, text: str) -> None:
     """Write a temporary file beside `path` and rename it, so that no torn track has the name."""
     temporary = path.with_name(f".{path.name}.{os.getpid()}.tmp")
     try:
@@ -272,11 +323,20 @@ class _Reader(Reader):
             self.refuse(name, f"a finite number{bounded}", value)
         return float(value)
 
-    def frames(self, document: Mapping[str, Any]) -> tuple[int, ...]:
-        value = document.get("frames", [])
+    def frames(self, document: Mapping[str, Any], name: str = "frames") -> tuple[int, ...]:
+        value = document.get(name, [])
         if not isinstance(value, list) or not all(map(is_whole_number, value)):
-            self.refuse("frames", "a list of frame numbers", value)
+            self.refuse(name, "a list of frame numbers", value)
         return tuple(value)
+
+    def position(self, place: str, value: Any) -> tuple[float, float, float] | None:
+        if value is None:
+            return None
+        if not isinstance(value, list) or len(value) != 3:
+            self.refuse(f"{place}position", "[x, y, z]", value)
+        named = dict(zip("xyz", value, strict=True))
+        x, y, z = (self.number(named, axis, 0.0, place=f"{place}position, ") for axis in "xyz")
+        return x, y, z
 
     def faces(self, document: Mapping[str, Any], face: int) -> dict[int, Face]:
         everyone = document.get("faces")
@@ -312,6 +372,7 @@ class _Reader(Reader):
             roll=self.number(entry, "roll", 0.0, place=place),
             luma=None if luma is None else self.number(entry, "luma", 0.0, place=place),
             source=source,
+            position=self.position(place, entry.get("position")),
         )
 
     def hand(self, document: Mapping[str, Any], face: int) -> dict[int, HandKey]:
@@ -344,8 +405,11 @@ class _Reader(Reader):
             if not isinstance(value, list) or len(value) != 2:
                 self.refuse(f"{place}, landmark {name}", "[x, y]", value)
             point = dict(zip("xy", value, strict=True))
-            x, y = (self.number(point, axis, 0.0, place=f"{place}, landmark {name}, ")
-                    for axis in "xy")  # fmt: skip
+            where = f"{place}, landmark {name}, "
+            x, y = (
+                self.number(point, axis, 0.0, place=where, low=-_FARTHEST, high=_FARTHEST)
+                for axis in "xy"
+            )
             made[int(name)] = (x, y)
         return frame, HandKey(made, blend)
 
@@ -361,4 +425,6 @@ class _Reader(Reader):
         if not np.isfinite(points).all():
             index = int(np.flatnonzero(~np.isfinite(points).all(1))[0])
             self.refuse(f"{place}landmark {index}", "finite numbers", value[index])
+        if fault := _misplaced(points):
+            self.refuse(f"{place}landmarks", *fault)
         return points

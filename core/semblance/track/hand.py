@@ -24,7 +24,7 @@ from numpy.typing import NDArray
 from semblance.errors import TrackError
 from semblance.face import Face, HandKey, Track
 from semblance.track.file import load_track
-from semblance.track.head import head_pose
+from semblance.track.pose import posed
 
 __all__ = ["blended", "freed", "kept", "moved", "placed"]
 
@@ -68,7 +68,7 @@ def freed(track: Track, frame: int) -> Track:
 def placed(track: Track) -> Track:
     """Return a track with a face where none was found and a key has all of its landmarks."""
     alone = {
-        frame: _face(key, track.pixel_aspect)
+        frame: _face(key, track)
         for frame, key in track.hand.items()
         if frame not in track.faces and len(key.points) == _COUNT
     }
@@ -102,11 +102,8 @@ def blended(track: Track, runs: Iterable[Sequence[int]]) -> Track:
             key = track.hand.get(frame)
             if key is not None:
                 points[list(key.points)] = list(key.points.values())
-            yaw, pitch, roll = head_pose(points * (track.pixel_aspect, 1.0))
             source = face.source if key is None else "hand"
-            faces[frame] = replace(
-                face, landmarks=points, yaw=yaw, pitch=pitch, roll=roll, source=source
-            )
+            faces[frame] = posed(replace(face, landmarks=points, source=source), track)
     return replace(track, faces=faces)
 
 
@@ -187,10 +184,9 @@ def _offsets(track: Track, run: Sequence[int]) -> dict[int, Points]:
     return offsets
 
 
-def _face(key: HandKey, pixel_aspect: float) -> Face:
+def _face(key: HandKey, track: Track) -> Face:
     points = np.array([key.points[index] for index in range(_COUNT)], np.float64)
-    yaw, pitch, roll = head_pose(points * (pixel_aspect, 1.0))
-    return Face(points, 1.0, yaw, pitch, roll, None, "hand")
+    return posed(Face(points, source="hand"), track)
 
 
 def _named(frames: Iterable[int]) -> str:

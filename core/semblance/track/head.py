@@ -18,7 +18,7 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-__all__ = ["LANDMARKS", "head_pose", "head_rotation"]
+__all__ = ["LANDMARKS", "angles", "head_pose", "head_rotation"]
 
 # fmt: off
 LANDMARKS: NDArray[np.float64] = np.array([
@@ -129,7 +129,12 @@ def head_pose(landmarks: NDArray[Any]) -> tuple[float, float, float]:
     ValueError
         As for `head_rotation`.
     """
-    r = head_rotation(landmarks)
+    return angles(head_rotation(landmarks))
+
+
+def angles(rotation: NDArray[np.float64]) -> tuple[float, float, float]:
+    """Yaw, pitch and roll of a rotation (3, 3), in degrees, signed as `head_pose` does."""
+    r = rotation
     pitch = math.asin(min(max(-float(r[1, 2]), -1.0), 1.0))
     yaw = math.atan2(float(r[0, 2]), float(r[2, 2]))
     roll = math.atan2(float(r[1, 0]), float(r[1, 1]))

@@ -22,7 +22,7 @@ from semblance.errors import TrackError
 __all__ = ["DEFAULT_PROVIDER", "PROVIDERS", "Detection", "FaceProvider", "open_provider"]
 
 DEFAULT_PROVIDER = "native"
-PROVIDERS = ("native", "mediapipe")
+PROVIDERS = ("native", "mediapipe", "onnx")
 """Names that `open_provider` knows; each is a module here with an ``open_face_provider``."""
 
 
@@ -97,7 +97,7 @@ def open_provider(name: str = DEFAULT_PROVIDER, models_dir: Path | None = None) 
         One of `PROVIDERS`.
     models_dir
         Folder that holds the provider's model files; None for the provider's own place (its
-        package data, or the user's cache).
+        package data, or the user's cache). ``onnx`` has none: it runs what the user brings.
 
     Returns
     -------
