@@ -169,13 +169,32 @@ def test_another_graph_is_refused_with_what_was_expected_and_found(model, spoil,
     assert "\n" not in str(caught.value)
 
 
-def test_a_provider_asked_for_by_name_is_used_or_refused(model):
+def two_mattes(proto):
+    """Declare one matte and draw two: nothing holds a graph to what it declares."""
+    node = next(each for each in proto.graph.node if "matte" in each.output)
+    node.output[0] = "one"
+    proto.graph.node.append(helper.make_node("Concat", ["one", "one"], ["matte"], axis=1))
+
+
+def test_a_graph_that_draws_another_shape_than_it_declares_is_refused(model):
+    changed(model, two_mattes)
+    crop = np.zeros((SIZE, SIZE, 3), np.float32)
+    with (
+        Likeness.open(model, "cpu") as likeness,
+        pytest.raises(ModelError, match="'matte' of shape"),
+    ):
+        likeness.infer(crop, 1.0)
+
+
+def test_a_provider_that_is_not_there_makes_way_and_says_so(model):
     with pytest.raises(ProviderError, match="'quantum' does not exist"):
         Likeness.open(model, "quantum")
     assert "cpu" in available_providers()
     for name in {"cuda", "tensorrt"} - set(available_providers()):
-        with pytest.raises(ProviderError, match=f"'{name}' is not on this machine"):
-            Likeness.open(model, name)
+        with Likeness.open(model, name) as likeness:
+            assert likeness.provider != name
+            said = f"asked to compute on '{name}', computing on '{likeness.provider}'"
+            assert likeness.notice.startswith(said)
     with Likeness.open(model) as likeness:
         assert likeness.provider in available_providers()
 

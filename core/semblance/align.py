@@ -37,6 +37,7 @@ __all__ = [
     "laying",
     "nudge",
     "resample",
+    "similarity",
     "to_crop",
     "to_plate",
     "transform",
@@ -149,18 +150,37 @@ def fit(landmarks: NDArray[np.floating], pixel_aspect: float = 1.0) -> Affine:
     ----------
     Umeyama 1991, equations (40) to (42), without reflection.
     """
-    source = np.asarray(landmarks, np.float64)[ANCHORS] * (pixel_aspect, 1.0)
-    target = TEMPLATE[ANCHORS]
+    matrix = similarity(
+        np.asarray(landmarks, np.float64)[ANCHORS] * (pixel_aspect, 1.0), TEMPLATE[ANCHORS]
+    )
+    matrix[:, 0] *= pixel_aspect
+    return matrix
+
+
+def similarity(source: NDArray[np.float64], target: NDArray[np.float64]) -> Affine:
+    """Return the similarity that carries points nearest to others, in the least-squares sense.
+
+    Parameters
+    ----------
+    source, target : (n, 2) float64 array
+        Points that belong together; square units.
+
+    Returns
+    -------
+    (2, 3) float64 array
+        Maps the one to the other: a rotation, one scale and a shift, never a reflection.
+
+    References
+    ----------
+    Umeyama 1991, equations (40) to (42).
+    """
     source_mean, target_mean = source.mean(0), target.mean(0)
     s, t = source - source_mean, target - target_mean
     # In two dimensions the SVD has a closed form: the best rotation is the angle of the sum of
     # conj(s)·t over points taken as complex numbers, and the best scale is its length.
     product = np.vdot(s[:, 0] + 1j * s[:, 1], t[:, 0] + 1j * t[:, 1]) / (s**2).sum()
     rotation = np.array([[product.real, -product.imag], [product.imag, product.real]])
-    shift = target_mean - rotation @ source_mean
-    matrix = np.column_stack([rotation, shift])
-    matrix[:, 0] *= pixel_aspect
-    return matrix
+    return np.column_stack([rotation, target_mean - rotation @ source_mean])
 
 
 def invert(matrix: Affine) -> Affine:

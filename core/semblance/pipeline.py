@@ -13,13 +13,13 @@ from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass, field
 from functools import partial
-from typing import Protocol, TypeVar
+from typing import Protocol, TypeVar, runtime_checkable
 
 import cv2
 import numpy as np
 from numpy.typing import NDArray
 
-from semblance import align, blend, colour, matte, occluder
+from semblance import align, blend, colour, matte, occluder, templates
 from semblance.cache import StageCache
 from semblance.errors import Cancelled, PlateError
 from semblance.exr import Sequence as Frames
@@ -29,8 +29,8 @@ from semblance.knobs import ColourKnobs, InferKnobs, Knobs, MatteKnobs, stage_ke
 from semblance.layers import empty, layers
 from semblance.plate import Plate, Window, finite
 
-__all__ = ["Network", "Result", "Statistics", "colours", "face_luma", "region", "render",
-           "shot_stops"]  # fmt: skip
+__all__ = ["Elsewhere", "Network", "Result", "Statistics", "colours", "face_luma", "region",
+           "render", "shot_stops"]  # fmt: skip
 
 Image = NDArray[np.float32]
 Made = TypeVar("Made")
@@ -72,6 +72,22 @@ class Network(Protocol):
 
     def infer(self, crop: Image, strength: float) -> Inference:
         """Return the face for a (size, size, 3) crop in 0..1 at a strength of 0..1."""
+
+
+@runtime_checkable
+class Elsewhere(Protocol):
+    """A likeness, or what a model says of itself, that names the square of the face it looks at.
+
+    The crop that its network gets is that square, and so is what it answers with.
+    """
+
+    @property
+    def size(self) -> int:
+        """Side of the crop in pixels."""
+
+    @property
+    def template(self) -> str:
+        """The square, as `templates.view` takes it."""
 
 
 @dataclass(frozen=True)
@@ -230,7 +246,9 @@ def render(
     return Result(shown, Statistics(True, way.milliseconds, window), extra)
 
 
-def region(face: Face, pixel_aspect: float = 1.0) -> Window:
+def region(
+    face: Face, pixel_aspect: float = 1.0, model: Network | Elsewhere | None = None
+) -> Window:
     """Return the pixels of a plate that `render` looks at, wherever its data window ends.
 
     Parameters
@@ -239,9 +257,10 @@ def region(face: Face, pixel_aspect: float = 1.0) -> Window:
         The performer's face.
     pixel_aspect : float
         Of the plate.
+    model : Network or Elsewhere, optional
+        The likeness or its manifest; without it one that looks at the canonical square.
     """
-    matrix = align.fit(face.landmarks, pixel_aspect)
-    return align.covered(matrix, (0.0, 0.0), (1.0, 1.0))
+    return _reach(align.fit(face.landmarks, pixel_aspect), _view_of(model))
 
 
 def colours(
@@ -329,8 +348,10 @@ def _look(
 ) -> _Looked | None:
     """Run the stages up to the network; None where the face lies outside the plate."""
     points = hashlib.sha256(np.ascontiguousarray(face.landmarks).tobytes()).hexdigest()
-    key = stage_key(f"{source} {points} {network.size} {stops!r}", knobs.colour)
-    seen = way("align", key, lambda: _see(plate, face, network.size, knobs.colour, stops))
+    view = _view_of(network)
+    square = "" if view is None else view.tobytes().hex()
+    key = stage_key(f"{source} {points} {network.size} {square} {stops!r}", knobs.colour)
+    seen = way("align", key, lambda: _see(plate, face, network.size, view, knobs.colour, stops))
     if seen is None:
         return None
     inferred_key = stage_key(f"{key} {network.sha256}", knobs.identity)
@@ -350,10 +371,38 @@ def _passed(plate: Plate, knobs: Knobs, way: _Way, with_layers: bool) -> Result:
     return Result(shown, statistics, empty(plate) if with_layers else {})
 
 
-def _see(plate: Plate, face: Face, size: int, knobs: ColourKnobs, stops: float) -> _Seen | None:
+def _view_of(model: Network | Elsewhere | None) -> align.Affine | None:
+    """Return the way from the canonical square to a model's; None where they are the same."""
+    return templates.view(model.template, model.size) if isinstance(model, Elsewhere) else None
+
+
+def _reach(matrix: align.Affine, view: align.Affine | None) -> Window:
+    """Return the plate window that holds the canonical square, and a model's own."""
+    square = align.covered(matrix, (0.0, 0.0), (1.0, 1.0))
+    if view is None:
+        return square
+    other = align.covered(align.chain(matrix, view), (0.0, 0.0), (1.0, 1.0))
+    return Window(
+        min(square.x0, other.x0),
+        min(square.y0, other.y0),
+        max(square.x1, other.x1),
+        max(square.y1, other.y1),
+    )
+
+
+def _see(
+    plate: Plate,
+    face: Face,
+    size: int,
+    view: align.Affine | None,
+    knobs: ColourKnobs,
+    stops: float,
+) -> _Seen | None:
     """Cut the face's square out of the plate, bring it to working encoding and align it."""
     matrix = align.fit(face.landmarks, plate.pixel_aspect)
-    window = align.bounds(matrix, plate.window)
+    if align.bounds(matrix, plate.window).empty:
+        return None
+    window = _reach(matrix, view).intersection(plate.window)
     if window.empty:
         return None
     space = colour.resolve_space(knobs.input_space, plate.metadata)
@@ -377,14 +426,17 @@ def _infer(network: Network, seen: _Seen, knobs: InferKnobs) -> Inference:
     Where a crop lies by a pixel or two decides a little of what a network draws, and that little
     changes from frame to frame. In the mean of several crops it mostly cancels.
     """
+    view = _view_of(network)
+    if view is not None:
+        return _infer_elsewhere(network, view, seen, knobs)
     first = network.infer(seen.crop.pixels, knobs.identity_strength)
     if knobs.looks == 1:
         return first
     size = network.size
     cut = align.cropping(seen.shown, seen.window, seen.crop.matrix, size)
     faces, own = [_joined(first.rgb, first.matte)], [first.own]
-    for view in _VIEWS[: knobs.looks - 1]:
-        nudge = align.nudge(*view)
+    for nudged in _VIEWS[: knobs.looks - 1]:
+        nudge = align.nudge(*nudged)
         crop = _in_range(cut(align.chain(seen.crop.matrix, nudge)))
         look = network.infer(crop, knobs.identity_strength)
         back = align.invert(nudge)
@@ -394,6 +446,33 @@ def _infer(network: Network, seen: _Seen, knobs: InferKnobs) -> Inference:
     face = _mean(faces)
     drawn = [each for each in own if each is not None]
     return Inference(face[..., :3].copy(), face[..., 3].copy(), _mean(drawn) if drawn else None)
+
+
+def _infer_elsewhere(
+    network: Network, view: align.Affine, seen: _Seen, knobs: InferKnobs
+) -> Inference:
+    """Let a network that looks at another square look there, and bring here what it changes.
+
+    Its crops are cut from the plate itself, and of its answers the change alone is carried over and
+    averaged: what it leaves as it is stays as it is here, however often it looks.
+    """
+    size, crop = network.size, seen.crop.pixels
+    cut = align.cropping(seen.shown, seen.window, align.chain(seen.crop.matrix, view), size)
+    rgb, mattes, own = [], [], []
+    for nudge in ((0.0, 0.0, 0.0, 1.0), *_VIEWS[: knobs.looks - 1]):
+        there = align.chain(align.nudge(*nudge), view)
+        other = _in_range(cut(align.chain(seen.crop.matrix, there)))
+        look = network.infer(other, knobs.identity_strength)
+        back = align.invert(there)
+        back[:, 2] *= size
+        shape, nothing = (size, size), cv2.BORDER_CONSTANT
+        edge = cv2.BORDER_REPLICATE  # where the matte is 0
+        rgb.append(align.resample(look.rgb - other, back, shape, border=edge))
+        mattes.append(_in_range(align.resample(look.matte, back, shape, border=nothing)))
+        if look.own is not None:
+            own.append(align.resample(look.own - other, back, shape, border=edge))
+    drawn = _in_range(crop + _mean(rgb))
+    return Inference(drawn, _mean(mattes), _in_range(crop + _mean(own)) if own else None)
 
 
 def _joined(rgb: Image, matte: Image) -> Image:

@@ -252,7 +252,7 @@ def apply(
         begun = time.perf_counter()
         face = smoothed.faces.get(frame)
         whole = bool(slate) or with_layers or knobs(frame).view.view != "result"
-        region = None if whole else _region(face, track.pixel_aspect)
+        region = None if whole else _region(face, track.pixel_aspect, likeness)
         with frame_context(frame, plates.path(frame)):
             plate = read_plate(plates.path(frame), part, region)
             _check_track(track, plate.display_window)
@@ -276,6 +276,7 @@ def apply(
         if slate or knobs(frame).view.view != "result":
             changed = result.plate.window
         with frame_context(frame, output.path(frame)):
+            look_at_folder()
             written = write_plate(
                 result.plate,
                 output.path(frame),
@@ -284,6 +285,7 @@ def apply(
                 changed=changed,
                 exact=exact,
             )
+            look_at_folder()
         return written, 1000.0 * (time.perf_counter() - begun)
 
     def around(frame: int, ahead: _Ahead) -> list[tuple[int, blend.Colours]]:
@@ -380,7 +382,7 @@ def apply(
         return tuple(rest)
 
     with (
-        claim(output, frames),
+        claim(output, frames) as look_at_folder,
         ThreadPoolExecutor(1) as reader,
         ThreadPoolExecutor(1) as writer,
     ):
@@ -415,9 +417,9 @@ def apply(
     return _summary(reports, taken, likeness.provider, time.perf_counter() - start)
 
 
-def _region(face: Face | None, pixel_aspect: float) -> Window:
+def _region(face: Face | None, pixel_aspect: float, likeness: Likeness) -> Window:
     """Return the part of a plate that has to be read."""
-    return _NOWHERE if face is None else pipeline.region(face, pixel_aspect)
+    return _NOWHERE if face is None else pipeline.region(face, pixel_aspect, likeness)
 
 
 def _source(plate: Plate) -> str:

@@ -8,7 +8,8 @@ from __future__ import annotations
 import importlib
 from typing import TYPE_CHECKING, Any
 
-from semblance.model.package import Manifest, read_manifest, sha256_of
+from semblance.model.description import read_manifest
+from semblance.model.package import Manifest, sha256_of
 
 if TYPE_CHECKING:
     from semblance.model.session import Likeness, Sessions, available_providers

@@ -3,12 +3,11 @@
 Reading a manifest needs neither ONNX Runtime nor the onnx package, and skips over the weights: the
 file is a protocol-buffers message, of which only the top level is walked.
 
-Custom operators and weights outside the file are refused: either would let a model file run or read
-what the person who chose it has not seen.
+What else the file may hold is for `semblance.model.contents`.
 
 References
 ----------
-The messages: onnx/onnx.proto. Wire format: Protocol Buffers documentation, "Encoding".
+The messages: onnx/onnx.proto.
 """
 
 from __future__ import annotations
@@ -17,12 +16,13 @@ import hashlib
 import io
 import json
 import os
-from collections.abc import Iterator
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any, BinaryIO, Final
 
+from semblance.documents import loads
 from semblance.errors import ModelError
+from semblance.model.wire import BYTES, fields, text
 
 __all__ = [
     "FORMAT",
@@ -31,7 +31,6 @@ __all__ = [
     "OUTPUTS",
     "VERSION",
     "Manifest",
-    "check_contents",
     "read_manifest",
     "sha256_of",
 ]
@@ -52,24 +51,9 @@ OUTPUTS: Final = {
 # Field numbers, by message.
 IR_VERSION: Final = 1  # ModelProto
 GRAPH: Final = 7
-OPSET: Final = 8
 METADATA: Final = 14
 KEY: Final = 1  # StringStringEntryProto
 VALUE: Final = 2
-DOMAIN: Final = 1  # OperatorSetIdProto
-NODE: Final = 1  # GraphProto
-INITIALIZER: Final = 5
-ATTRIBUTE: Final = 5  # NodeProto
-TENSOR: Final = 5  # AttributeProto
-SUBGRAPH: Final = 6
-EXTERNAL_DATA: Final = 13  # TensorProto
-
-PLAIN_DOMAINS: Final = frozenset({"", "ai.onnx"})
-
-VARINT: Final = 0
-FIXED64: Final = 1
-BYTES: Final = 2
-FIXED32: Final = 5
 
 LONGEST_ENTRY: Final = 1 << 24
 """A metadata entry beyond 16 MiB is no manifest of ours."""
@@ -137,7 +121,7 @@ class Manifest:
             It is no manifest, of another version, or a part of it is missing or of a wrong type.
         """
         try:
-            stored = json.loads(text)
+            stored = loads(text)
         except ValueError as error:
             raise ModelError(f"the manifest is no JSON: {error}", _AGAIN) from error
         if not isinstance(stored, dict) or stored.get("format") != FORMAT:
@@ -206,7 +190,8 @@ def read_manifest(path: str | os.PathLike[str]) -> Manifest:
         raise ModelError(
             f"{path} holds no Semblance manifest: expected the metadata entry {MANIFEST_KEY!r}, "
             f"found {sorted(entries) or 'no metadata'}",
-            "Export a likeness with: semblance export.",
+            "Export a likeness with: semblance export. For a network of another family see: "
+            "semblance model adapt.",
         )
     try:
         return Manifest.from_json(entries[MANIFEST_KEY])
@@ -232,42 +217,6 @@ def sha256_of(path: str | os.PathLike[str]) -> str:
         ) from error
 
 
-def check_contents(data: bytes, path: str | os.PathLike[str]) -> None:
-    """Refuse a model that needs more than its own file and the standard operators.
-
-    Parameters
-    ----------
-    data : bytes
-        The whole file.
-    path : path
-        Its name, for messages.
-
-    Raises
-    ------
-    ModelError
-        It is no ONNX model, uses operators of another domain, or keeps weights in other files.
-    """
-    file = io.BytesIO(data)
-    try:
-        for number, kind, length in _fields(file, len(data)):
-            end = file.tell() + length
-            if number == OPSET and kind == BYTES:
-                domain = _text(file, end, DOMAIN)
-                if domain not in PLAIN_DOMAINS:
-                    raise ModelError(
-                        f"{path} uses the operators of {domain!r}: expected those of ONNX alone",
-                        _AGAIN,
-                    )
-            elif number == GRAPH and kind == BYTES and _reaches_out(file, end, _IN_GRAPH):
-                raise ModelError(
-                    f"{path} keeps weights in other files: expected all of them in one file",
-                    _AGAIN,
-                )
-            file.seek(end)
-    except (ValueError, EOFError) as error:
-        raise ModelError(f"{path} is no ONNX model: {error}", _AGAIN) from error
-
-
 # ------------------------------------------------------------------------- protocol buffers
 
 
@@ -276,13 +225,11 @@ def _metadata(file: BinaryIO, path: Path) -> dict[str, str]:
     entries: dict[str, str] = {}
     numbers = set()
     try:
-        for number, kind, length in _fields(file, os.fstat(file.fileno()).st_size):
+        for number, kind, length, _ in fields(file, os.fstat(file.fileno()).st_size):
             numbers.add(number)
             if number == METADATA and kind == BYTES and length <= LONGEST_ENTRY:
                 key, value = _entry(file.read(length))
                 entries[key] = value
-            else:
-                file.seek(length, os.SEEK_CUR)
     except (ValueError, EOFError) as error:
         raise ModelError(f"{path} is no ONNX model: {error}", _AGAIN) from error
     if not {IR_VERSION, GRAPH} <= numbers:
@@ -290,75 +237,8 @@ def _metadata(file: BinaryIO, path: Path) -> dict[str, str]:
     return entries
 
 
-def _fields(file: BinaryIO, end: int) -> Iterator[tuple[int, int, int]]:
-    """Field number, wire type and length of the value that follows; the caller moves past it."""
-    while file.tell() < end:
-        tag = _varint(file)
-        number, kind = tag >> 3, tag & 7
-        if kind == VARINT:
-            _varint(file)
-            length = 0
-        elif kind == BYTES:
-            length = _varint(file)
-        elif kind in (FIXED32, FIXED64):
-            length = 4 if kind == FIXED32 else 8
-        else:
-            raise ValueError(f"wire type {kind} does not exist")
-        if number == 0 or file.tell() + length > end:
-            raise ValueError("a field reaches beyond the end of the file")
-        yield number, kind, length
-
-
-def _varint(file: BinaryIO) -> int:
-    value = 0
-    for shift in range(0, 70, 7):
-        byte = file.read(1)
-        if not byte:
-            raise EOFError("it ends within a field")
-        value |= (byte[0] & 0x7F) << shift
-        if byte[0] < 0x80:
-            return value
-    raise ValueError("a number is longer than 64 bits")
-
-
 def _entry(data: bytes) -> tuple[str, str]:
     file = io.BytesIO(data)
-    key = _text(file, len(data), KEY)
+    key = text(file, len(data), KEY)
     file.seek(0)
-    return key, _text(file, len(data), VALUE)
-
-
-def _text(file: BinaryIO, end: int, wanted: int) -> str:
-    """Text of one field of the message that ends at `end`, or an empty one."""
-    for number, kind, length in _fields(file, end):
-        value = file.read(length)
-        if number == wanted and kind == BYTES:
-            return value.decode("utf-8")
-    return ""
-
-
-@dataclass(frozen=True)
-class _Message:
-    """Which fields of a message can hold tensors, and in what."""
-
-    inner: dict[int, _Message]
-    tensor: bool = False
-
-
-_TENSOR: Final = _Message({}, tensor=True)
-_IN_GRAPH: Final = _Message({INITIALIZER: _TENSOR})
-_ATTRIBUTE: Final = _Message({TENSOR: _TENSOR, SUBGRAPH: _IN_GRAPH})
-_IN_GRAPH.inner[NODE] = _Message({ATTRIBUTE: _ATTRIBUTE})  # a graph within a graph
-
-
-def _reaches_out(file: BinaryIO, end: int, message: _Message) -> bool:
-    """Whether a tensor of this message, or of one inside it, says that its data is elsewhere."""
-    for number, kind, length in _fields(file, end):
-        after = file.tell() + length
-        if message.tensor and number == EXTERNAL_DATA:
-            return True
-        inner = message.inner.get(number) if kind == BYTES else None
-        if inner is not None and _reaches_out(file, after, inner):
-            return True
-        file.seek(after)
-    return False
+    return key, text(file, len(data), VALUE)

@@ -12,33 +12,20 @@ from collections.abc import Iterable
 from dataclasses import dataclass, field
 from pathlib import Path
 from types import TracebackType
-from typing import Any, Final
+from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
 
 from semblance import runtime
-from semblance.errors import ModelError, ProviderError
+from semblance.errors import ModelError
 from semblance.face import Inference
-from semblance.model.package import Manifest, check_contents, read_manifest, sha256_of
+from semblance.model.contents import check_contents
+from semblance.model.description import is_description
+from semblance.model.package import Manifest, read_manifest, sha256_of
+from semblance.model.providers import Started, available_providers, start
 
-__all__ = ["PROVIDERS", "Likeness", "Sessions", "available_providers"]
-
-PROVIDERS: Final = {
-    "cpu": "CPUExecutionProvider",
-    "cuda": "CUDAExecutionProvider",
-    "tensorrt": "TensorrtExecutionProvider",
-}
-"""Our names of the compute providers, and ONNX Runtime's."""
-
-AUTOMATIC: Final = ("cuda", "cpu")
-"""What `auto` tries, best first. TensorRT builds an engine for minutes: only when asked for."""
-
-
-def available_providers() -> tuple[str, ...]:
-    """Return our names of the providers that this installation of ONNX Runtime was built with."""
-    built = runtime.built_in()
-    return tuple(name for name, theirs in PROVIDERS.items() if theirs in built)
+__all__ = ["Likeness", "Sessions", "available_providers"]
 
 
 class Likeness:
@@ -53,14 +40,17 @@ class Likeness:
     sha256 : str
         Content hash of the file.
     provider : str
-        The compute provider that is really in use: `cpu`, `cuda` or `tensorrt`.
+        The compute provider that is really in use: one of `providers.PROVIDERS`.
+    notice : str
+        What was asked to compute and does not, and why; empty where all is as it was asked for.
     """
 
-    def __init__(self, session: Any, manifest: Manifest, sha256: str, provider: str) -> None:
-        self._session = session
+    def __init__(self, started: Started, manifest: Manifest, sha256: str) -> None:
+        self._session = started.session
         self.manifest = manifest
         self.sha256 = sha256
-        self.provider = provider
+        self.provider = started.provider
+        self.notice = started.notice
 
     @classmethod
     def open(
@@ -73,32 +63,34 @@ class Likeness:
         path : path
             The ONNX file.
         provider : str
-            `auto`, `cpu`, `cuda` or `tensorrt`. `auto` takes CUDA where it works, else the CPU;
-            one that was asked for by name is used or refused.
+            `auto`, `cpu`, `cuda`, `tensorrt` or `tensorrt-fp16`, as `providers.start` takes it:
+            where one does not start the next computes, and `notice` says so.
         threads : int
             CPU threads; 0 leaves the number to ONNX Runtime.
 
         Raises
         ------
         ModelError
-            The file is no likeness package, or its graph has another signature.
+            The file is no likeness package and no description of one of another family, or its
+            graph has another signature.
         ProviderError
-            The provider is unknown or does not work on this machine.
+            The provider does not exist.
         """
-        wanted = _wanted(provider)
-        manifest = read_manifest(path)
-        data = Path(path).read_bytes()
-        check_contents(data, path)
-        session = _session(data, path, wanted, threads)
-        _check_signature(session, manifest, path)
-        used = _used(session)
-        if provider != "auto" and used != provider:
-            raise ProviderError(
-                f"the compute provider {provider!r} did not start: ONNX Runtime fell back to "
-                f"{used!r}",
-                "Check the driver and its libraries, or choose the provider 'auto' or 'cpu'.",
-            )
-        return cls(session, manifest, hashlib.sha256(data).hexdigest(), used)
+        if is_description(path):
+            # Not before it is asked for: it is a likeness too, and stands on this module.
+            from semblance.model.foreign import open_foreign
+
+            likeness: Likeness = open_foreign(Path(path), provider, threads)
+        else:
+            manifest = read_manifest(path)
+            data = Path(path).read_bytes()
+            check_contents(data, path)
+            started = start(data, path, provider, threads)
+            _check_signature(started.session, manifest, path)
+            likeness = cls(started, manifest, hashlib.sha256(data).hexdigest())
+        if likeness.provider != "cpu":
+            likeness.warm_up()
+        return likeness
 
     @property
     def name(self) -> str:
@@ -107,8 +99,13 @@ class Likeness:
 
     @property
     def size(self) -> int:
-        """Side of the canonical crop, in pixels."""
+        """Side of the crop, in pixels."""
         return self.manifest.size
+
+    @property
+    def template(self) -> str:
+        """Which square of the face it looks at, by name."""
+        return self.manifest.template
 
     def infer(self, crop: NDArray[np.float32], strength: float) -> Inference:
         """Carry a crop to the likeness.
@@ -130,14 +127,9 @@ class Likeness:
         ValueError
             The crop has another shape.
         ModelError
-            The runtime failed.
+            The runtime failed, or the graph drew another shape than it declares.
         """
-        expected = (self.size, self.size, 3)
-        if crop.shape != expected:
-            raise ValueError(f"expected a crop of shape {expected}, found {crop.shape}")
-        if self._session is None:
-            raise ValueError("this likeness is closed")
-        image = np.clip(crop, 0.0, 1.0).transpose(2, 0, 1)[None]
+        image = self._taken(crop).transpose(2, 0, 1)[None]
         feed = {
             "image": np.ascontiguousarray(image, dtype=np.float32),
             "strength": np.clip([strength], 0.0, 1.0).astype(np.float32),
@@ -145,13 +137,45 @@ class Likeness:
         try:
             rgb, matte, own = self._session.run(["rgb", "matte", "self"], feed)
         except runtime.ERRORS as error:
-            raise ModelError(
-                f"the likeness {self.name!r} failed to run on {self.provider!r}: "
-                f"{_first_line(error)}",
-                "Choose the provider 'cpu', or export the model again.",
-            ) from error
+            raise self._failed(error) from error
+        for name, made, channels in (("rgb", rgb, 3), ("matte", matte, 1), ("self", own, 3)):
+            self._check_drawn(name, made, (1, channels, self.size, self.size))
         picture = (_picture(each) for each in (rgb, own))
         return Inference(next(picture), np.ascontiguousarray(matte[0, 0]), next(picture))
+
+    def warm_up(self) -> None:
+        """Draw one face of nothing: a card chooses its kernels, or builds its engine, at the first.
+
+        Raises
+        ------
+        ModelError
+            The runtime failed.
+        """
+        self.infer(np.zeros((self.size, self.size, 3), np.float32), 1.0)
+
+    def _taken(self, crop: NDArray[np.float32]) -> NDArray[np.float32]:
+        """Return a crop as a graph may see it."""
+        expected = (self.size, self.size, 3)
+        if crop.shape != expected:
+            raise ValueError(f"expected a crop of shape {expected}, found {crop.shape}")
+        if self._session is None:
+            raise ValueError("this likeness is closed")
+        return np.clip(crop, 0.0, 1.0)
+
+    def _check_drawn(self, name: str, made: NDArray[Any], shape: tuple[int, ...]) -> None:
+        """Refuse what has another shape than the graph declares: it may say what it likes."""
+        if made.shape != shape:
+            raise ModelError(
+                f"the likeness {self.name!r} drew {name!r} of shape {made.shape}, expected {shape}",
+                "The file is damaged, or no likeness: export the model again.",
+            )
+
+    def _failed(self, error: Exception) -> ModelError:
+        return ModelError(
+            f"the likeness {self.name!r} failed to run on {self.provider!r}: "
+            f"{runtime.first_line(error)}",
+            "Choose the provider 'cpu', or export the model again.",
+        )
 
     def close(self) -> None:
         """Give up the runtime's memory; afterwards `infer` raises ValueError."""
@@ -211,44 +235,6 @@ class Sessions:
         self.close()
 
 
-def _wanted(provider: str) -> list[str]:
-    here = available_providers()
-    if provider == "auto":
-        return [name for name in AUTOMATIC if name in here]
-    if provider not in PROVIDERS:
-        raise ProviderError(
-            f"the compute provider {provider!r} does not exist: expected auto, "
-            f"{', '.join(PROVIDERS)}",
-            "Choose one of these.",
-        )
-    if provider not in here:
-        raise ProviderError(
-            f"the compute provider {provider!r} is not on this machine: found {', '.join(here)}",
-            "Install it with: pip install \"semblance[gpu]\", or choose the provider 'auto'.",
-        )
-    return [provider]
-
-
-def _session(
-    data: bytes, path: str | os.PathLike[str], providers: Iterable[str], threads: int
-) -> Any:
-    theirs = [PROVIDERS[name] for name in providers]
-    if PROVIDERS["cpu"] not in theirs:
-        theirs.append(PROVIDERS["cpu"])
-    try:
-        return runtime.session(data, threads, theirs)
-    except runtime.ERRORS as error:
-        raise ModelError(
-            f"{path} can't be loaded: {_first_line(error)}",
-            "Export the model again with: semblance export.",
-        ) from error
-
-
-def _used(session: Any) -> str:
-    theirs = session.get_providers()[0]
-    return next(name for name, each in PROVIDERS.items() if each == theirs)
-
-
 def _check_signature(session: Any, manifest: Manifest, path: str | os.PathLike[str]) -> None:
     """Hold the graph's inputs and outputs against those of a native likeness."""
     size = manifest.size
@@ -292,7 +278,3 @@ def _listed(names: Iterable[str]) -> str:
 
 def _picture(output: NDArray[np.float32]) -> NDArray[np.float32]:
     return np.ascontiguousarray(output[0].transpose(1, 2, 0))
-
-
-def _first_line(error: Exception) -> str:
-    return str(error).strip().splitlines()[0].rstrip(".")
