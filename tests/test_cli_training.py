@@ -128,3 +128,32 @@ def test_footage_without_faces_is_refused(tmp_path, capsys):
     words = ["faceset", str(tmp_path / "grey.png"), "-o", str(tmp_path / "set")]
     assert main([*words, "--landmarks", str(tmp_path / "marks.json")]) == 1
     assert capsys.readouterr().err.startswith("semblance: ")
+
+
+def test_a_run_goes_on_from_another_with_new_faces_and_hard_frames(facesets, capsys):
+    sets = [str(facesets / "performer_set"), str(facesets / "likeness_set")]
+    short = [*SETTINGS, "--precision", "fp32", "--steps", "3"]
+    first, second = facesets / "first", facesets / "second"
+    assert main(["train", *sets, "-o", str(first), *short]) == 0
+    said = capsys.readouterr().out
+    assert f"look at: {first / 'dashboard.html'}" in said
+    draw_faces(facesets / "shot", (110, 140, 190))
+    marks = ["--landmarks", str(facesets / "shot" / "landmarks.json")]
+    words = ["faceset", str(facesets / "shot"), "-o", str(facesets / "shot_set"), "--size", "64"]
+    assert main([*words, *marks]) == 0
+    assert "missing: the faceset has no " in capsys.readouterr().out
+    short = [each for each in short if each not in ("--size", "32")]
+    words = ["train", "--from", str(first), "-o", str(second), *short, "--json"]
+    more = ["--add-performer", str(facesets / "shot_set"), "--hard", str(first / "hardest.json")]
+    assert main([*words, *more]) == 0
+    assert json.loads(capsys.readouterr().out)["complete"]
+    written = json.loads((second / "config.json").read_text())
+    assert written["config"]["size"] == 32
+    assert written["config"]["lr"] == 3e-4
+    assert written["from"] == {"run": "first", "step": 3}
+    assert len(written["facesets"]["performer"]["added"]) == 1
+    assert len(written["hard"]) > 3
+    # Neither people nor a run to begin with; and one of the two alone.
+    for few in ([], sets[:1]):
+        assert main(["train", *few, "-o", str(facesets / "none"), *short]) == 2
+        assert "Name the facesets of both people" in capsys.readouterr().err

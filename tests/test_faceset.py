@@ -98,7 +98,7 @@ def test_a_crop_is_the_canonical_face_at_one_exposure(tmp_path):
         write_exr(tmp_path / f"shot.{1001 + i}.exr", picture * np.float32(2.0 ** (i - 3)))
     summary = make([tmp_path / "shot.####.exr"], tmp_path / "set")
     document = listing(tmp_path / "set")
-    assert (document["format"], document["version"]) == ("semblance-faceset", 1)
+    assert (document["format"], document["version"]) == ("semblance-faceset", 2)
     assert (document["template"], document["size"], document["margin"]) == (
         "semblance-1",
         SIZE,
@@ -120,6 +120,8 @@ def test_a_crop_is_the_canonical_face_at_one_exposure(tmp_path):
         assert abs(entry["yaw"]) < 3.0
         assert entry["blur"] == pytest.approx(sharpness(crop, points), rel=0.02)
         assert entry["monochrome"] is False
+        assert entry["quality"]["pixels"] == pytest.approx(130.0, rel=0.02)
+        assert entry["quality"]["flat"] < 0.02
     assert len(np.unique(crop_of(tmp_path / "set", document["faces"][0]))) > 4000
 
 

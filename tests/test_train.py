@@ -17,16 +17,17 @@ import pytest
 torch = pytest.importorskip("torch", reason="training needs the extra 'train'")
 pytest.importorskip("onnx", reason="export needs the extra 'train'")
 
+from helpers_faceset import COUNT, draw_faceset  # noqa: E402
 from helpers_model import tiny_model  # noqa: E402
-from semblance import align  # noqa: E402
 from semblance.colour import decode, encode  # noqa: E402
 from semblance.errors import OutputError, TrainingError  # noqa: E402
 from semblance.model import Likeness, read_manifest  # noqa: E402
 from semblance.release import Verdict  # noqa: E402
 from semblance.train.checkpoint import latest, load_tensors  # noqa: E402
 from semblance.train.config import TrainConfig  # noqa: E402
-from semblance.train.data import Sampler, load_faces, load_people  # noqa: E402
+from semblance.train.data import Sampler  # noqa: E402
 from semblance.train.export import TOLERANCE, averaged, export  # noqa: E402
+from semblance.train.faces import Person, load_people  # noqa: E402
 from semblance.train.loop import Progress, Summary, train  # noqa: E402
 from semblance.train.losses import picture_losses, total  # noqa: E402
 from semblance.train.torchscript import (  # noqa: E402
@@ -37,7 +38,7 @@ from semblance.train.torchscript import (  # noqa: E402
     export_torchscript,
 )
 
-SIDE, MARGIN, COUNT = 40, 0.125, 8
+CPU = torch.device("cpu")
 TINY = TrainConfig(steps=20, size=32, batch=2, save_every=5, preview_every=0, device="cpu")
 
 RESUMED = """
@@ -45,9 +46,11 @@ import sys
 from pathlib import Path
 import torch
 from semblance.train.config import TrainConfig
+from semblance.train.faces import Person
 from semblance.train.loop import train
 torch.set_num_threads(1)
 performer, likeness, run = map(Path, sys.argv[1:4])
+performer, likeness = Person((performer,)), Person((likeness,))
 config = TrainConfig.from_json(__import__("json").loads(sys.argv[4]))
 train(performer, likeness, run, config, lambda progress: None, lambda: False)
 """
@@ -61,47 +64,16 @@ def _one_thread():
     torch.set_num_threads(before)
 
 
-def draw_faceset(folder: Path, skin: tuple[float, float, float], monochrome: bool = False) -> Path:
-    """Write a faceset of flat faces whose mouths open differently."""
-    (folder / "faces").mkdir(parents=True)
-    faces = []
-    for number in range(COUNT):
-        random = np.random.default_rng(number)
-        points = align.TEMPLATE + random.normal(0.0, 0.006, (68, 2))
-        points[[57, 58, 56, 66, 67, 65, 8]] += (0.0, 0.09 * random.random())
-        points = (points + MARGIN) / (1.0 + 2.0 * MARGIN) * SIDE
-        picture = np.full((SIDE, SIDE, 3), random.uniform(0.1, 0.4), np.float32)
-        for outline, colour in (
-            ([*range(17), *range(26, 16, -1)], np.array(skin) * random.uniform(0.8, 1.2)),
-            (range(36, 42), np.full(3, 0.9)),
-            (range(42, 48), np.full(3, 0.9)),
-            (range(48, 60), np.array([0.3, 0.1, 0.1])),
-        ):
-            colour = np.full(3, colour.mean()) if monochrome else colour
-            corners = np.round(points[list(outline)] * 16).astype(np.int32)
-            cv2.fillPoly(picture, [corners], colour[::-1].tolist(), cv2.LINE_AA, 4)
-        name = f"faces/{number:06d}.png"
-        cv2.imwrite(str(folder / name), np.rint(picture * 65535).astype(np.uint16))
-        faces.append(
-            {
-                "file": name, "source": name, "frame": None, "landmarks": points.tolist(),
-                "yaw": 10.0 * number - 40.0, "pitch": 0.0, "roll": 0.0, "score": 1.0, "blur": 0.0,
-                "monochrome": monochrome, "exposure": 0.0,
-            }
-        )  # fmt: skip
-    listing = {
-        "format": "semblance-faceset", "version": 1, "template": "semblance-1",
-        "size": SIDE, "margin": MARGIN, "faces": faces,
-    }  # fmt: skip
-    (folder / "faceset.json").write_text(json.dumps(listing))
-    return folder
-
-
 @pytest.fixture(scope="module")
 def people(tmp_path_factory):
     folder = tmp_path_factory.mktemp("people")
     performer = draw_faceset(folder / "performer", (0.75, 0.55, 0.45))
-    return performer, draw_faceset(folder / "likeness", (0.45, 0.3, 0.25))
+    likeness = draw_faceset(folder / "likeness", (0.45, 0.3, 0.25))
+    return Person((performer,)), Person((likeness,))
+
+
+def faces_of(people, cache: Path, size: int = 32):
+    return load_people(*people, size, cache)
 
 
 def run_tiny(people, run: Path, config: TrainConfig = TINY, stop_after: int = 10**9) -> Summary:
@@ -142,7 +114,8 @@ def test_the_loss_falls_and_the_run_leaves_what_it_promises(whole):
     assert sorted(path.name for path in run.iterdir()) == [
         "checkpoint-55.json", "checkpoint-55.safetensors",
         "checkpoint-60.json", "checkpoint-60.safetensors",
-        "config.json", "loss.png", "losses.jsonl", "preview.png",
+        "config.json", "coverage.png", "dashboard.html", "faces", "hardest.json", "loss.png",
+        "losses.jsonl", "preview.png",
     ]  # fmt: skip
     assert cv2.imread(str(run / "preview.png")).shape[1] == 8 * config.size
 
@@ -163,7 +136,13 @@ def test_a_stopped_run_goes_on_as_if_it_had_not_stopped(people, tmp_path):
 
 def test_a_killed_run_goes_on_as_if_it_had_not_been_killed(people, tmp_path):
     config = replace(TINY, steps=4000, save_every=10)
-    words = [sys.executable, "-c", RESUMED, *map(str, people), str(tmp_path / "killed")]
+    words = [
+        sys.executable,
+        "-c",
+        RESUMED,
+        *(str(who.facesets[0]) for who in people),
+        str(tmp_path / "killed"),
+    ]
     running = subprocess.Popen([*words, json.dumps(config.to_json())])
     deadline = time.monotonic() + 120.0
     while latest(tmp_path / "killed") is None and time.monotonic() < deadline:
@@ -193,7 +172,7 @@ def test_a_complexion_is_kept_beside_the_performers(people, tmp_path):
     for face in listing["faces"]:
         face["exposure"] = 1.0
     (raised / "faceset.json").write_text(json.dumps(listing))
-    as_shot, dark = load_people(people[1], raised, TINY.size)
+    as_shot, dark = faces_of((people[1], Person((raised,))), tmp_path / "cache")
     inside = as_shot.masks[:, :1].float().expand(-1, 3, -1, -1) > 0.9
     light, darker = (decode(who.pictures.float()[inside].numpy()).mean() for who in (as_shot, dark))
     assert darker == pytest.approx(light / 2.0, rel=0.02)
@@ -229,8 +208,8 @@ def test_a_faceset_that_is_none_is_refused(people, tmp_path, spoil, said):
     folder = draw_faceset(tmp_path / "spoilt", (0.5, 0.5, 0.5))
     spoil(folder)
     with pytest.raises(TrainingError, match=said):
-        run_tiny((people[0], folder), tmp_path / "run")
-    assert not (tmp_path / "run").exists()
+        run_tiny((people[0], Person((folder,))), tmp_path / "run")
+    assert not (tmp_path / "run" / "config.json").exists()
 
 
 def test_settings_outside_their_range_are_refused():
@@ -243,10 +222,10 @@ def test_settings_outside_their_range_are_refused():
         TrainConfig(size=100)
 
 
-def test_a_batch_is_a_function_of_the_step_and_only_inputs_are_spoiled(people):
-    faces = [load_faces(each, TINY.size, 0.0) for each in people]
+def test_a_batch_is_a_function_of_the_step_and_only_inputs_are_spoiled(people, tmp_path):
+    faces = faces_of(people, tmp_path)
     clean, spoilt = (
-        Sampler(*faces, replace(TINY, degrade=share, grey=share)) for share in (0.0, 1.0)
+        Sampler(*faces, replace(TINY, degrade=share, grey=share), CPU) for share in (0.0, 1.0)
     )
     first, again = spoilt.batch(7, 0.35), spoilt.batch(7, 0.35)
     assert torch.equal(first.image, again.image)
@@ -258,10 +237,8 @@ def test_a_batch_is_a_function_of_the_step_and_only_inputs_are_spoiled(people):
 
 
 def test_monochrome_faces_teach_no_colour(people, tmp_path):
-    grey = load_faces(
-        draw_faceset(tmp_path / "grey", (0.5, 0.4, 0.3), monochrome=True), TINY.size, 0.0
-    )
-    batch = Sampler(load_faces(people[0], TINY.size, 0.0), grey, TINY).batch(0, 0.35)
+    grey = Person((draw_faceset(tmp_path / "grey", (0.5, 0.4, 0.3), monochrome=True),))
+    batch = Sampler(*faces_of((people[0], grey), tmp_path), TINY, CPU).batch(0, 0.35)
     assert batch.colour.tolist() == [1.0, 1.0, 0.0, 0.0]
     made = torch.rand((4, 4, 32, 32), generator=torch.Generator().manual_seed(1))
     # Adds red and takes as much luma away in green: another colour, the same luma.

@@ -2,10 +2,13 @@
 
 from __future__ import annotations
 
+import hashlib
+import os
+import re
 import shlex
-from collections.abc import Mapping
-from dataclasses import asdict, fields
-from datetime import date
+from collections.abc import Callable, Iterator, Mapping
+from contextlib import contextmanager
+from dataclasses import asdict, fields, replace
 from pathlib import Path
 from typing import Any
 
@@ -30,6 +33,9 @@ from semblance.train.config import TrainConfig
 
 __all__ = ["export", "faceset", "train"]
 
+FINE_TUNE = {"steps": 2000, "lr": 3e-4}
+"""Settings of a run that begins with another's network, where nothing else is said."""
+
 
 @click.command()
 @click.argument("footage", nargs=-1, required=True, metavar="FOOTAGE...")
@@ -52,6 +58,12 @@ __all__ = ["export", "faceset", "train"]
 @click.option(
     "--landmarks", type=FILE, help="Landmarks by file name (JSON), in place of the tracker's."
 )
+@click.option(
+    "--mattes",
+    type=FOLDER,
+    help="Folder of your own mattes, named as their pictures (0012.png, take.12.png): bright where "
+    "the face is seen and nothing is before it.",
+)
 @tracker_option("--provider", "--tracker")
 @MODELS_DIR
 @JSON
@@ -62,6 +74,7 @@ def faceset(
     every: int,
     max_faces: int | None,
     landmarks: Path | None,
+    mattes: Path | None,
     tracker: str,
     models_dir: Path | None,
     as_json: bool,
@@ -84,6 +97,7 @@ def faceset(
             output,
             provider,
             landmarks=landmarks,
+            mattes=mattes,
             size=size,
             max_faces=max_faces,
             every=every,
@@ -95,7 +109,12 @@ def faceset(
         return DONE
     left_out = ", ".join(f"{reason} {count}" for reason, count in summary.rejected.items())
     click.echo(f"{output}: {summary.faces} faces from {summary.pictures} pictures")
-    click.echo(f"left out: {left_out or 'nothing'}\nlook at: {output / 'contact.png'}")
+    click.echo(f"left out: {left_out or 'nothing'}\nquality: {summary.quality:.2f} of 1")
+    for name, kind in summary.scans.items():
+        click.echo(f"{name} is {kind}: its whole frames were taken")
+    for words in summary.holes:
+        click.echo(f"missing: {words}")
+    click.echo(f"look at: {output / 'contact.png'} and {output / 'coverage.png'}")
     return DONE
 
 
@@ -124,8 +143,8 @@ def _train_options(command: click.Command) -> click.Command:
 
 @_train_options
 @click.command(cls=SettingsCommand)
-@click.argument("performer", type=FOLDER)
-@click.argument("likeness", type=FOLDER)
+@click.argument("performer", type=FOLDER, required=False)
+@click.argument("likeness", type=FOLDER, required=False)
 @click.option(
     "-o",
     "--output",
@@ -135,36 +154,151 @@ def _train_options(command: click.Command) -> click.Command:
     metavar="RUN",
     help="Folder of the run; one that is there goes on where it stopped.",
 )
+@click.option(
+    "--from",
+    "origin",
+    type=FOLDER,
+    metavar="RUN",
+    help="Begin with the network of another run. Its facesets are taken where none are named, and "
+    f"its size; by default {FINE_TUNE['steps']} steps at a rate of {FINE_TUNE['lr']:g}.",
+)
+@click.option(
+    "--add-shot",
+    "shots",
+    multiple=True,
+    metavar="FOOTAGE",
+    help="A shot that the performer acts in: half of the performer's faces are drawn from what is "
+    "added. Repeatable, as are the next two.",
+)
+@click.option(
+    "--add-performer", type=FOLDER, multiple=True, help="Another faceset of the performer."
+)
+@click.option("--add-likeness", type=FOLDER, multiple=True, help="Another faceset of the likeness.")
+@click.option(
+    "--hard",
+    "hard_file",
+    type=FILE,
+    metavar="FILE",
+    help="Frames to draw more often: worst.json of a review, or hardest.json of a run.",
+)
+@tracker_option("--tracker", "--provider")
+@MODELS_DIR
 @JSON
-def train(performer: Path, likeness: Path, run: Path, as_json: bool, **given: Any) -> int:
+def train(
+    performer: Path | None,
+    likeness: Path | None,
+    run: Path,
+    origin: Path | None,
+    shots: tuple[str, ...],
+    add_performer: tuple[Path, ...],
+    add_likeness: tuple[Path, ...],
+    hard_file: Path | None,
+    tracker: str,
+    models_dir: Path | None,
+    as_json: bool,
+    **given: Any,
+) -> int:
     """Train a likeness: PERFORMER acts in the plates, LIKENESS is whose face they shall carry.
 
     Both are facesets. Ctrl-C ends the run with a checkpoint; the same command goes on from there.
+    On several processes: torchrun --no-python --nproc-per-node N semblance train …
     """
-    config = TrainConfig(**_config_values(given))
+    settings = _config_values(given)
+    if (performer is None) != (likeness is None) or (performer is None and origin is None):
+        raise click.UsageError("Name the facesets of both people, or a run to begin --from.")
+    from semblance.train.checkpoint import read_people, read_settings
+    from semblance.train.faces import Person
+    from semblance.train.hard import read_hard
     from semblance.train.loop import Progress
     from semblance.train.loop import train as run_training
 
-    with stopping() as stop, progress("training", config.steps) as bar:
+    if origin is not None:
+        size = read_settings(origin)["config"]["size"]
+        settings = {**FINE_TUNE, "size": size, **settings}
+    config = TrainConfig(**settings)
+    if performer is not None and likeness is not None:
+        people = Person((performer,)), Person((likeness,))
+    else:
+        assert origin is not None
+        people = read_people(origin)
+    first = int(os.environ.get("RANK", "0")) == 0
+    with stopping() as stop:
+        made = [_shot_faces(shot, run, tracker, models_dir, stop) for shot in shots]
+        people = (
+            replace(people[0], added=(*add_performer, *made)),
+            replace(people[1], added=add_likeness),
+        )
+        with progress("training", config.steps) if first else _silence() as bar:
 
-        def report(now: Progress) -> None:
-            left = clock(now.seconds_left)
-            bar(now.step, f"loss {now.losses['loss']:.4f}  {now.rate:.2f} it/s  {left} left")
+            def report(now: Progress) -> None:
+                left = clock(now.seconds_left)
+                bar(now.step, f"loss {now.losses['loss']:.4f}  {now.rate:.2f} it/s  {left} left")
 
-        summary = run_training(performer, likeness, run, config, report, stop)
+            hard = read_hard(hard_file) if hard_file else frozenset()
+            summary = run_training(*people, run, config, report, stop, origin=origin, hard=hard)
+    if not first:
+        return DONE
     if as_json:
-        paths = {name: str(getattr(summary, name)) for name in ("checkpoint", "preview")}
+        paths = {
+            name: str(getattr(summary, name)) for name in ("checkpoint", "preview", "dashboard")
+        }
         print_json({**asdict(summary), **paths})
         return DONE
+    for words in summary.holes:
+        click.echo(f"missing: {words}")
     click.echo(f"{summary.step} steps in {clock(summary.seconds)}: {summary.checkpoint}")
+    click.echo(f"look at: {summary.dashboard}")
     if summary.complete:
         click.echo(f"Next: semblance export {shlex.quote(str(run))} -o likeness.onnx")
     else:
-        words = ["semblance", "train", str(performer), str(likeness), "-o", str(run)]
-        for name, value in given.items():
-            words += [f"--{name.replace('_', '-')}", str(value)] if value is not None else []
-        click.echo(f"Stopped before the end; go on with: {shlex.join(words)}")
+        click.echo(f"Stopped before the end; go on with: {shlex.join(_same_command())}")
     return DONE
+
+
+def _shot_faces(
+    shot: str, run: Path, tracker: str, models_dir: Path | None, stop: Callable[[], bool]
+) -> Path:
+    """Make the faceset of a shot in a run's folder, or find it there; return its folder."""
+    from semblance.track.provider import open_provider
+    from semblance.train.faceset import FacesetProgress, build_faceset
+
+    told = re.sub(r"[^\w-]+", "_", "_".join(Path(shot).parts[-2:])).strip("_")
+    folder = run / "shots" / f"{told}-{hashlib.sha256(shot.encode()).hexdigest()[:6]}"
+    if "RANK" in os.environ:
+        if not (folder / "faceset.json").exists():
+            raise click.UsageError(
+                f"Several processes can't look at {shot} at once: make its faceset first, and give "
+                "it by --add-performer."
+            )
+        return folder
+    with progress("looking", None) as bar:
+
+        def report(now: FacesetProgress) -> None:
+            bar(now.done, f"of {now.total or '?'}  {now.kept} faces  {now.source}")
+
+        provider = open_provider(tracker, models_dir)
+        build_faceset([shot], folder, provider, report=report, cancel=stop)
+    return folder
+
+
+@contextmanager
+def _silence() -> Iterator[Callable[[int, str], None]]:
+    yield lambda done, words: None
+
+
+def _same_command() -> list[str]:
+    """Return the command that is at work, as a person would type it again."""
+    context = click.get_current_context()
+    words = ["semblance", "train"]
+    for parameter in context.command.params:
+        value = context.params.get(parameter.name or "")
+        if parameter.name == "as_json" or value is None or value == parameter.default:
+            continue
+        values = value if isinstance(value, tuple) else (value,)
+        option = [] if isinstance(parameter, click.Argument) else [max(parameter.opts, key=len)]
+        for each in values:
+            words += [*option, str(each)]
+    return words
 
 
 def _config_values(given: Mapping[str, Any]) -> dict[str, Any]:
@@ -230,13 +364,7 @@ def _export_torchscript(
     if source.is_dir():
         verdict = release.Verdict(False, "a training run has no release, export its model first")
     else:
-        verdict = release.verify(
-            release.default_release_path(source),
-            sha256_of(source),
-            date.today(),
-            production,
-            (*trust, *release.default_trust_paths()),
-        )
+        verdict = release.check(source, sha256_of(source), None, production, trust)
     made = export_torchscript(source, output, verdict, name or output.stem)
     if not verdict.valid:
         complain(f"{verdict.reason}: the picture carries a slate that says so.")

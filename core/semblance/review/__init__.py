@@ -20,12 +20,14 @@ from semblance.review.report import report
 from semblance.review.sheet import MOST_ROWS, TEXT, contact_sheet, shot_sheet, spread
 from semblance.review.shots import ShotList, shot_list
 from semblance.review.words import qc_score, qc_summary
+from semblance.review.worst import WORST_FILE, WorstFrame, worst_frames, write_worst
 
 __all__ = [
     "FIGURES",
     "MOST_ROWS",
     "REPORT",
     "TEXT",
+    "WORST_FILE",
     "Finding",
     "FrameReview",
     "Look",
@@ -34,6 +36,7 @@ __all__ = [
     "ShotList",
     "ShotReview",
     "WipeMovie",
+    "WorstFrame",
     "contact_sheet",
     "frame_rate",
     "movie_size",
@@ -46,4 +49,6 @@ __all__ = [
     "shot_sheet",
     "spread",
     "unsealed",
+    "worst_frames",
+    "write_worst",
 ]

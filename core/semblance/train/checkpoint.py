@@ -1,8 +1,9 @@
 """The run's folder: settings, and checkpoints from which a run goes on as if never stopped.
 
-A checkpoint is `checkpoint-<step>.safetensors` (network, average, optimiser) beside
-`checkpoint-<step>.json` (step, seconds, generator state, the network's shape). Every batch is a
-function of (seed, step), so the step is the data position. Files are written beside and renamed.
+A checkpoint is `checkpoint-<step>.safetensors` (network, average, optimiser, what is known of hard
+faces) beside `checkpoint-<step>.json` (step, seconds, generator state, the network's shape). Every
+batch is a function of (seed, step) and of how hard the faces are, so the step is the data position.
+Files are written beside, brought to the disk and renamed.
 """
 
 from __future__ import annotations
@@ -22,22 +23,25 @@ from torch import Tensor
 
 from semblance.errors import TrainingError
 from semblance.train.config import FREE_FIELDS, TrainConfig
+from semblance.train.faces import Faces, Frame, Person
 from semblance.train.network import NetworkConfig
 
 if TYPE_CHECKING:
-    from semblance.train.data import Faces
-    from semblance.train.loop import Trainer
+    from semblance.train.trainer import Trainer
 
 __all__ = [
     "State",
+    "adopt",
     "begin",
     "latest",
     "load_tensors",
     "read_network",
+    "read_people",
     "read_settings",
     "read_state",
     "restore",
     "save",
+    "swept",
 ]
 
 FORMAT: Final = "semblance-run"
@@ -63,26 +67,54 @@ class State:
     seconds: float
 
 
-def begin(run: Path, config: TrainConfig, people: tuple[Faces, Faces]) -> None:
-    """Write `config.json`, or hold the one that is there against `config` and the facesets.
+def begin(
+    run: Path,
+    config: TrainConfig,
+    faces: tuple[Faces, Faces],
+    people: tuple[Person, Person],
+    hard: frozenset[Frame] = frozenset(),
+    origin: Path | None = None,
+) -> None:
+    """Write `config.json`, or hold the one that is there against the same.
+
+    Parameters
+    ----------
+    run : Path
+    config : TrainConfig
+    faces, people : tuple of Faces, of Person
+        Performer and likeness.
+    hard : frozenset of Frame
+    origin : Path, optional
+        The checkpoint that the run begins with.
 
     Raises
     ------
     TrainingError
         The folder can't be written, or the run was begun with other settings or facesets.
     """
-    wanted = {
+    wanted: dict[str, Any] = {
         "format": FORMAT,
         "version": VERSION,
         "config": config.to_json(),
         "facesets": {
-            name: {"digest": faces.digest, "faces": len(faces)}
-            for name, faces in zip(PEOPLE, people, strict=True)
+            name: {
+                "digest": each.digest,
+                "faces": len(each),
+                "folders": [_beside(run, folder) for folder in who.facesets],
+                "added": [_beside(run, folder) for folder in who.added],
+            }
+            for name, each, who in zip(PEOPLE, faces, people, strict=True)
         },
+        "hard": sorted([list(frame) for frame in hard], key=str),
+        "from": None,
     }
+    if origin is not None:
+        wanted["from"] = {"run": origin.parent.resolve().name, "step": read_state(origin).step}
     path = run / "config.json"
     if path.exists():
-        _hold_against(run, read_settings(run), wanted)
+        found = read_settings(run)
+        _hold_against(run, found, wanted)
+        wanted["from"] = wanted["from"] or found.get("from")
     try:
         run.mkdir(parents=True, exist_ok=True)
         write_text(path, json.dumps(wanted, indent=2) + "\n")
@@ -91,6 +123,11 @@ def begin(run: Path, config: TrainConfig, people: tuple[Faces, Faces]) -> None:
             f"the run's folder {run} can't be written: {error.strerror}",
             "Choose another folder.",
         ) from error
+
+
+def _beside(run: Path, folder: Path) -> str:
+    """Return a folder as seen from the run, so that both may move together."""
+    return Path(os.path.relpath(folder.resolve(), run.resolve())).as_posix()
 
 
 def read_settings(run: Path) -> dict[str, Any]:
@@ -124,6 +161,28 @@ def read_settings(run: Path) -> dict[str, Any]:
     return found
 
 
+def read_people(run: Path) -> tuple[Person, Person]:
+    """Return where a run's people are, its new material among the rest.
+
+    Raises
+    ------
+    TrainingError
+        There is no run, or it is not one of ours.
+    """
+    found = read_settings(run)["facesets"]
+    try:
+        performer, likeness = (
+            Person(tuple(run / each for each in (*of["folders"], *of["added"])))
+            for of in (found[name] for name in PEOPLE)
+        )
+    except (KeyError, TypeError) as error:
+        raise TrainingError(
+            f"{run / 'config.json'} does not say where its facesets are",
+            "Name them: semblance train PERFORMER LIKENESS.",
+        ) from error
+    return performer, likeness
+
+
 def _hold_against(run: Path, found: dict[str, Any], wanted: dict[str, Any]) -> None:
     for name in PEOPLE:
         before, now = found["facesets"][name], wanted["facesets"][name]
@@ -134,6 +193,12 @@ def _hold_against(run: Path, found: dict[str, Any], wanted: dict[str, Any]) -> N
                 f"{now['faces']} faces with digest {now['digest'][:12]}",
                 "Give the faceset it was begun with, or another folder for a new run.",
             )
+    if found.get("hard", []) != wanted["hard"]:
+        raise TrainingError(
+            f"the run in {run} was begun with {len(found.get('hard', []))} other hard frames than "
+            f"the {len(wanted['hard'])} given",
+            "Give the file it was begun with, or another folder for a new run.",
+        )
     for name, now in wanted["config"].items():
         before = found["config"].get(name)
         if name not in FREE_FIELDS and before != now:
@@ -169,6 +234,10 @@ def save(run: Path, trainer: Trainer) -> Path:
         tensors |= {f"{part}.{name}": value for name, value in values.items()}
     for index, values in trainer.optimiser.state_dict()["state"].items():
         tensors |= {f"optimiser.{index}.{name}": value for name, value in values.items()}
+    for name, losses, factors in zip(
+        PEOPLE, trainer.mining.losses, trainer.mining.factors, strict=True
+    ):
+        tensors |= {f"mining.{name}.losses": losses, f"mining.{name}.factors": factors}
     tensors = {name: value.detach().cpu().contiguous() for name, value in tensors.items()}
     about = {
         "format": FORMAT,
@@ -182,6 +251,7 @@ def save(run: Path, trainer: Trainer) -> Path:
     path = run / f"checkpoint-{trainer.state.step}.safetensors"
     partial = path.with_name(path.name + ".partial")
     save_file(tensors, partial)
+    _to_disk(partial)
     about["sha256"] = _sha256(partial)
     write_text(path.with_suffix(".json"), json.dumps(about, indent=2) + "\n")
     os.replace(partial, path)
@@ -189,6 +259,39 @@ def save(run: Path, trainer: Trainer) -> Path:
         old.unlink()
         old.with_suffix(".json").unlink(missing_ok=True)
     return path
+
+
+def swept(run: Path) -> None:
+    """Remove what a run that was killed while it wrote has left."""
+    for partial in run.glob("*.partial"):
+        partial.unlink(missing_ok=True)
+    for about in run.glob("checkpoint-*.json"):
+        if not about.with_suffix(".safetensors").exists():
+            about.unlink(missing_ok=True)
+
+
+def adopt(path: Path, trainer: Trainer) -> None:
+    """Begin a trainer with the network of another run's checkpoint, for the faces that it has.
+
+    The averaged network is taken, which is the better picture, and the statistics of its codes are
+    measured anew: those of the other run's faces would be another normalisation than the codes of
+    these need.
+
+    Raises
+    ------
+    TrainingError
+        The checkpoint is torn, or its network draws pictures of another size.
+    """
+    shape = read_network(path)
+    if shape.size != trainer.config.size:
+        raise TrainingError(
+            f"{path} draws pictures of {shape.size} pixels, this run of {trainer.config.size}",
+            f"Train with --size {shape.size}.",
+        )
+    tensors = load_tensors(path)
+    for module in (trainer.network, trainer.average):
+        module.load_state_dict(_under(tensors, "average"))
+    trainer.measure()
 
 
 def restore(path: Path, trainer: Trainer) -> None:
@@ -211,6 +314,11 @@ def restore(path: Path, trainer: Trainer) -> None:
             index, _, key = name.partition(".")
             state.setdefault(int(index), {})[key] = _laid_out_like(parameters[int(index)], value)
         trainer.optimiser.load_state_dict({**whole, "state": state})
+        for who, person in enumerate(PEOPLE):
+            mined = _under(tensors, f"mining.{person}")
+            trainer.mining.losses[who].copy_(mined["losses"])
+            trainer.mining.factors[who].copy_(mined["factors"])
+        trainer.sampler.weights = trainer.mining.weights()
     except (RuntimeError, KeyError, IndexError, ValueError) as error:
         raise TrainingError(
             f"{path} does not fit the network of this version: {str(error).splitlines()[0]}",
@@ -308,4 +416,11 @@ def write_text(path: Path, text: str) -> None:
     """Write a file beside and rename it, so that it is never seen half-written."""
     partial = path.with_name(path.name + ".partial")
     partial.write_text(text, encoding="utf-8")
+    _to_disk(partial)
     os.replace(partial, path)
+
+
+def _to_disk(path: Path) -> None:
+    """Wait until a file has left the system's memory: a rename may overtake its content."""
+    with path.open("rb") as file:
+        os.fsync(file.fileno())

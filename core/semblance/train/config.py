@@ -9,7 +9,7 @@ from semblance.errors import TrainingError
 
 __all__ = ["FREE_FIELDS", "TrainConfig"]
 
-FREE_FIELDS = frozenset({"seconds", "preview_every", "save_every"})
+FREE_FIELDS = frozenset({"seconds", "parts", "device", "preview_every", "save_every"})
 """Fields that may differ when a run goes on; all others decide what is learned."""
 
 
@@ -38,10 +38,25 @@ class TrainConfig:
     )
     size: int = field(
         default=128,
-        metadata={"help": "Canonical picture size in pixels.", "choices": (32, 64, 128, 256, 512)},
+        metadata={
+            "help": "Canonical picture size in pixels.",
+            "choices": (32, 64, 128, 256, 512, 1024),
+        },
     )
     batch: int = field(
-        default=8, metadata={"help": "Faces of each person per step.", "range": (1, 256)}
+        default=8,
+        metadata={
+            "help": "Faces of each person per step, over all processes.",
+            "range": (1, 256),
+        },
+    )
+    parts: int = field(
+        default=1,
+        metadata={
+            "help": "Parts that a process takes its share of a batch in, one after the other: "
+            "less memory, the same result.",
+            "range": (1, 256),
+        },
     )
     lr: float = field(
         default=1e-3, metadata={"help": "Highest learning rate.", "range": (1e-6, 1e-1)}
@@ -69,6 +84,20 @@ class TrainConfig:
     )
     grey: float = field(
         default=0.25, metadata={"help": "Share of inputs without colour.", "range": (0.0, 1.0)}
+    )
+    mining: float = field(
+        default=0.5,
+        metadata={
+            "help": "How much more often badly drawn faces come, 1 is up to twice as often.",
+            "range": (0.0, 1.0),
+        },
+    )
+    precision: str = field(
+        default="bf16",
+        metadata={
+            "help": "Numbers of the network's layers; fp32 where a device is slow in bf16.",
+            "choices": ("bf16", "fp32"),
+        },
     )
     device: str = field(
         default="auto",

@@ -4,7 +4,9 @@ A faceset is a folder::
 
     faceset.json       the faces, see `build_faceset`
     faces/000000.png   their crops, 16-bit RGB in the working encoding
+    mattes/000000.png  what of a crop is face, 8 bits, where the user gave mattes
     contact.png        a look at them, by yaw from left to right, by pitch from top to bottom
+    coverage.png       how many there are of each pose, and what is missing
     progress.jsonl     what has been looked at, for a run that goes on after an interruption
 
 A crop is the canonical square (`semblance.align`) widened by `MARGIN` of its side on each side, so
@@ -14,7 +16,6 @@ Every face is exposed so that its mean linear luma is `semblance.colour.EXPOSURE
 
 from __future__ import annotations
 
-import hashlib
 import json
 import math
 import time
@@ -33,18 +34,22 @@ from semblance.align import TEMPLATE_NAME, bounds, fit, to_crop, transform
 from semblance.colour import auto_stops, encode, face_luma
 from semblance.errors import Cancelled, FootageError, OutputError, frame_context
 from semblance.plate import Window
-from semblance.track.analyse import find_faces
 from semblance.track.head import head_pose
 from semblance.track.provider import Detection, FaceProvider
+from semblance.train.coverage import coverage, holes
+from semblance.train.coverage_picture import coverage_picture
+from semblance.train.finder import Finder, finder_of
 from semblance.train.footage import Footage, Picture, open_footage
-from semblance.train.journal import Journal, Looked, read_crop, write_whole
+from semblance.train.journal import Journal, Looked, Stored, read_crop, write_whole
+from semblance.train.mattes import Mattes
 from semblance.train.measure import MARGIN, Descriptor, chroma, describe, difference, sharpness
+from semblance.train.quality import judge_quality
 from semblance.train.sheet import contact_sheet, counted
 
 __all__ = ["FORMAT", "MARGIN", "VERSION", "FacesetProgress", "FacesetSummary", "build_faceset"]
 
 FORMAT: Final = "semblance-faceset"
-VERSION: Final = 1
+VERSION: Final = 2
 
 NEIGHBOURHOOD: Final = 64
 """A face is compared with so many faces that were kept before it from the same footage."""
@@ -98,6 +103,12 @@ class FacesetSummary:
         Pictures looked at, and how many of them by an earlier run.
     rejected : mapping of str to int
         Faces and pictures that were left out, by reason.
+    holes : tuple of str
+        What the faces lack, as `semblance.train.coverage.holes` says it.
+    scans : mapping of str to str
+        How movies hold their pictures, of those that are not progressive, by their names.
+    quality : float
+        Median of the faces' quality, 0..1.
     seconds : float
         Of this run.
     """
@@ -108,11 +119,14 @@ class FacesetSummary:
     pictures: int
     resumed: int
     rejected: Mapping[str, int]
+    holes: tuple[str, ...]
+    scans: Mapping[str, str]
+    quality: float
     seconds: float
 
     def to_json(self) -> dict[str, Any]:
         """Return the summary as JSON holds it."""
-        return {**asdict(self), "folder": str(self.folder), "rejected": dict(self.rejected)}
+        return {**asdict(self), "folder": str(self.folder)}
 
 
 def build_faceset(
@@ -121,6 +135,7 @@ def build_faceset(
     provider: FaceProvider | None,
     *,
     landmarks: Path | None = None,
+    mattes: Path | None = None,
     size: int = 320,
     max_faces: int | None = None,
     every: int = 1,
@@ -148,6 +163,10 @@ def build_faceset(
     landmarks : Path, optional
         A JSON document ``{file name: {"landmarks": [[x, y] * 68]}}`` that takes the provider's
         place for stills; a still that is not in it has no face.
+    mattes : Path, optional
+        A folder of pictures that are bright where the person's face is seen and nothing is before
+        it, as large as the footage and called as `Picture.name` says; footage without one has the
+        whole face.
     size : int
         Side of a crop in pixels, the margin included.
     max_faces : int, optional
@@ -182,13 +201,22 @@ def build_faceset(
     Notes
     -----
     ``faceset.json`` holds ``format``, ``version``, ``template``, ``size``, ``margin``, ``faces``
-    and ``rejected``. Of each face: ``file``; ``source`` and ``frame``, where it comes from;
+    and ``rejected``. Of each face: ``file``, and ``matte`` where there is one; ``source`` and
+    ``frame``, where it comes from;
     ``landmarks``, 68 points in crop pixels, pixel centres at +0.5, y down; ``yaw``, ``pitch``,
     ``roll`` in degrees; ``score``, 0..1; ``blur``, its sharpness (`sharpness`; higher is
-    sharper); ``monochrome``; and ``exposure``, the stops that were applied.
+    sharper); ``quality``, how much it is worth and why (`semblance.train.quality`);
+    ``monochrome``; and ``exposure``, the stops that were applied.
     """
     start = time.monotonic()
-    judge = _Judge(_finder(provider, landmarks), size, min_score, min_blur, duplicate_threshold)
+    judge = _Judge(
+        finder_of(provider, landmarks),
+        Mattes.open(mattes) if mattes is not None else None,
+        size,
+        min_score,
+        min_blur,
+        duplicate_threshold,
+    )
     pieces = [open_footage(piece, every) for piece in footage]
     with _writing_to(out), Journal.open(out, judge.settings()) as journal:
         looked, resumed = _look_through(pieces, judge, journal, max_faces, report, cancel)
@@ -200,7 +228,8 @@ def build_faceset(
                 f"({len(looked)} pictures; {counted(rejected)})",
                 "Give footage that shows the face larger, or lower the limit that it fails.",
             )
-        _finish(out, size, entries, rejected)
+        missing = holes("the faceset", coverage(entries))
+        _finish(out, size, entries, rejected, missing)
     return FacesetSummary(
         folder=out,
         faces=len(entries),
@@ -208,6 +237,9 @@ def build_faceset(
         pictures=len(looked),
         resumed=resumed,
         rejected=dict(sorted(rejected.items())),
+        holes=tuple(missing),
+        scans={piece.name: piece.scan.kind for piece in pieces if piece.scan.kind != "progressive"},
+        quality=float(np.median([entry["quality"]["score"] for entry in entries])),
         seconds=time.monotonic() - start,
     )
 
@@ -237,7 +269,9 @@ def _look_through(
             known = journal.known.get(picture.stamp)
             if known is None:
                 found = judge.look(picture, neighbours)
-                known = journal.add(picture.stamp, found.rejected, found.entry, found.crop)
+                known = journal.add(
+                    picture.stamp, found.rejected, found.entry, found.crop, found.matte
+                )
             else:
                 resumed += 1
             looked[picture.stamp] = known
@@ -250,62 +284,6 @@ def _look_through(
     return list(looked.values()), resumed
 
 
-# -------------------------------------------------------------------------------------- finding
-
-
-@dataclass(frozen=True)
-class _Finder:
-    """Where landmarks come from: a name for the record, and all faces of a picture."""
-
-    name: str
-    find: Callable[[Picture, Pixels, float], tuple[Detection, ...]]
-
-
-def _finder(provider: FaceProvider | None, landmarks: Path | None) -> _Finder:
-    if landmarks is not None:
-        known = _read_landmarks(landmarks)
-        digest = hashlib.sha256(landmarks.read_bytes()).hexdigest()
-
-        def look_up(picture: Picture, linear: Pixels, aspect: float) -> tuple[Detection, ...]:
-            points = known.get(picture.source.rpartition("/")[2])
-            return () if points is None else (Detection(1.0, points),)
-
-        return _Finder(f"imported {digest[:12]}", look_up)
-    if provider is None:
-        raise FootageError("faces are found by a provider or imported, and neither was given", "")
-    held = provider
-
-    def find(picture: Picture, linear: Pixels, aspect: float) -> tuple[Detection, ...]:
-        return find_faces(linear, aspect, held)
-
-    return _Finder(held.name, find)
-
-
-def _read_landmarks(path: Path) -> dict[str, NDArray[np.float32]]:
-    """Return landmarks (68, 2) by file name."""
-    try:
-        document = json.loads(path.read_text("utf-8"))
-        found = {
-            str(name): np.array(entry["landmarks"], np.float32) for name, entry in document.items()
-        }
-    except OSError as error:
-        raise FootageError(
-            f"the landmarks {path} can't be read: {error.strerror}", "Check the file."
-        ) from error
-    except (ValueError, TypeError, KeyError, AttributeError) as error:
-        raise FootageError(
-            f'{path} holds no landmarks; expected {{"FILE": {{"landmarks": [[x, y], …]}}}}',
-            "Check the file.",
-        ) from error
-    for name, points in found.items():
-        if points.shape != (68, 2) or not np.isfinite(points).all():
-            raise FootageError(
-                f"{path}: {name}: expected 68 finite landmarks, found an array of {points.shape}",
-                "Mend the entry or take it out.",
-            )
-    return found
-
-
 # -------------------------------------------------------------------------------------- judging
 
 
@@ -314,8 +292,9 @@ class _Found:
     """What a picture gave: a crop and its entry, or neither; and what was left out of it."""
 
     rejected: tuple[str, ...] = ()
-    crop: NDArray[np.uint16] | None = None
+    crop: Stored | None = None
     entry: Entry | None = None
+    matte: NDArray[np.uint8] | None = None
 
 
 class _UnfitError(Exception):
@@ -326,7 +305,8 @@ class _UnfitError(Exception):
 class _Judge:
     """Looks at pictures and says whether their face is fit for the faceset."""
 
-    finder: _Finder
+    finder: Finder
+    mattes: Mattes | None
     size: int
     min_score: float
     min_blur: float
@@ -339,6 +319,7 @@ class _Judge:
             "size": self.size,
             "margin": MARGIN,
             "faces by": self.finder.name,
+            "mattes": None if self.mattes is None else self.mattes.digest,
             "min score": self.min_score,
             "min blur": self.min_blur,
             "duplicate threshold": self.duplicate_threshold,
@@ -358,7 +339,14 @@ class _Judge:
             crop, figures = self._judged(linear, aspect, largest, neighbours)
         except _UnfitError as reason:
             return _Found((str(reason), *others))
-        return _Found(others, crop, {"source": picture.source, "frame": picture.frame, **figures})
+        matte = None
+        if self.mattes is not None:
+            with frame_context(picture.frame, picture.source):
+                shape = (linear.shape[0], linear.shape[1])
+                matrix = _matrix(np.asarray(largest.landmarks, np.float64), aspect)
+                matte = self.mattes.crop(picture.name, shape, matrix, self.size)
+        entry = {"source": picture.source, "frame": picture.frame, **figures}
+        return _Found(others, crop, entry, matte)
 
     def _judged(
         self, linear: Pixels, aspect: float, face: Detection, neighbours: Sequence[Descriptor]
@@ -382,6 +370,8 @@ class _Judge:
         if any(difference(described, one) < self.duplicate_threshold for one in neighbours):
             raise _UnfitError("duplicate")
         yaw, pitch, roll = head_pose(landmarks * (aspect, 1.0))
+        area = abs(np.linalg.det(fit(landmarks, aspect)[:, :2]))
+        quality = judge_quality(crop, points, 1.0 / math.sqrt(area), blur)
         return stored, {
             "landmarks": points.tolist(),
             "yaw": round(yaw, 2),
@@ -389,6 +379,7 @@ class _Judge:
             "roll": round(roll, 2),
             "score": round(float(face.score), 4),
             "blur": round(blur, 2),
+            "quality": quality.to_json(),
             "monochrome": chroma(crop) < GREY,
             "exposure": round(stops, 4),
         }
@@ -407,12 +398,18 @@ class _Judge:
         return auto_stops([level])
 
 
+def _matrix(landmarks: Points, aspect: float) -> Points:
+    """Return what takes a picture's pixels to the widened crop, (2, 3), 0..1 over it."""
+    matrix = fit(landmarks, aspect) / (1.0 + 2.0 * MARGIN)
+    matrix[:, 2] += MARGIN / (1.0 + 2.0 * MARGIN)
+    return np.asarray(matrix, np.float64)
+
+
 def _canonical(
     linear: Pixels, landmarks: Points, aspect: float, stops: float, size: int
 ) -> tuple[Pixels, Points]:
     """Return the widened crop in the working encoding, and the landmarks in its pixels."""
-    matrix = fit(landmarks, aspect) / (1.0 + 2.0 * MARGIN)
-    matrix[:, 2] += MARGIN / (1.0 + 2.0 * MARGIN)
+    matrix = _matrix(landmarks, aspect)
     whole = Window(0, 0, linear.shape[1], linear.shape[0])
     # Only what the crop and its prefilter see is encoded.
     reach = math.ceil(4.0 / (size * math.sqrt(abs(np.linalg.det(matrix[:, :2]))))) + 4
@@ -441,8 +438,14 @@ def _dump(value: Any) -> str:
     return json.dumps(value, ensure_ascii=False, allow_nan=False)
 
 
-def _finish(out: Path, size: int, entries: Sequence[Entry], rejected: Mapping[str, int]) -> None:
-    """Write the contact sheet and the listing, and delete crops that are in neither."""
+def _finish(
+    out: Path,
+    size: int,
+    entries: Sequence[Entry],
+    rejected: Mapping[str, int],
+    missing: Sequence[str],
+) -> None:
+    """Write the pictures and the listing, and delete crops and mattes that are in neither."""
     head = {
         "format": FORMAT,
         "version": VERSION,
@@ -454,11 +457,17 @@ def _finish(out: Path, size: int, entries: Sequence[Entry], rejected: Mapping[st
     text = "{\n" + "".join(f"  {_dump(key)}: {_dump(value)},\n" for key, value in head.items())
     text += f'  "faces": [\n{lines}\n  ],\n'
     text += f'  "rejected": {_dump(dict(sorted(rejected.items())))}\n}}\n'
-    sheet = BytesIO()
-    contact_sheet(out, entries, rejected).save(sheet, "png")
-    write_whole(out / "contact.png", sheet.getvalue())
+    covered = coverage_picture({out.resolve().name: coverage(entries)}, missing)
+    for name, picture in (
+        ("contact.png", contact_sheet(out, entries, rejected)),
+        ("coverage.png", covered),
+    ):
+        stream = BytesIO()
+        picture.save(stream, "png")
+        write_whole(out / name, stream.getvalue())
     write_whole(out / "faceset.json", text.encode())
-    listed = {entry["file"] for entry in entries}
-    for path in (out / "faces").glob("*.png"):
-        if f"faces/{path.name}" not in listed:
-            path.unlink()
+    listed = {entry[kind] for entry in entries for kind in ("file", "matte") if kind in entry}
+    for folder in ("faces", "mattes"):
+        for path in (out / folder).glob("*.png"):
+            if f"{folder}/{path.name}" not in listed:
+                path.unlink()

@@ -5,6 +5,7 @@ from __future__ import annotations
 import os
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass
+from itertools import islice
 from pathlib import Path
 from typing import Any, Final
 
@@ -18,6 +19,7 @@ from numpy.typing import NDArray
 from semblance.colour import resolve_space, srgb_to_linear, to_linear
 from semblance.errors import FootageError, SemblanceError, SequenceError, frame_context
 from semblance.exr import Sequence, read_plate
+from semblance.train.fields import LOOKED_AT, PROGRESSIVE, Scan, scan_of, whole_frames
 
 __all__ = ["MOVIES", "STILLS", "Footage", "Picture", "open_footage"]
 
@@ -43,6 +45,10 @@ class Picture:
         The file or the pattern, from the name of the footage on (``performer/0012.jpg``).
     frame : int or None
         The frame of a sequence by its number, of a movie counted from 0; None for a still.
+        Of a telecined movie the film's frames are counted.
+    name : str
+        What it is called beside others of its kind: the file's name without its kind, and of a
+        movie with the frame (``take.12``).
     stamp : str
         Tells this picture from any other, and from itself before its file was changed.
     read : callable
@@ -52,6 +58,7 @@ class Picture:
 
     source: str
     frame: int | None
+    name: str
     stamp: str
     read: Callable[[], tuple[Pixels, float]]
 
@@ -68,11 +75,14 @@ class Footage:
         How many pictures it holds, or about as many; None where a movie does not say.
     pictures : callable
         Returns them in order. Raises FootageError.
+    scan : Scan
+        How a movie holds its pictures; what is not progressive is brought back to whole frames.
     """
 
     name: str
     count: int | None
     pictures: Callable[[], Iterator[Picture]]
+    scan: Scan = PROGRESSIVE
 
 
 def open_footage(footage: Path | str, every: int = 1) -> Footage:
@@ -131,7 +141,8 @@ def _folder(folder: Path, every: int) -> Footage:
 
 
 def _still(path: Path, source: str, frame: int | None = None) -> Picture:
-    return Picture(source, frame, _stamp(path, source, frame), lambda: _read_still(path))
+    stamp = _stamp(path, source, frame)
+    return Picture(source, frame, path.stem, stamp, lambda: _read_still(path))
 
 
 def _sequence(pattern: Path, every: int) -> Footage:
@@ -207,7 +218,12 @@ def _movie(path: Path, every: int) -> Footage:
         count = stream.frames
         if not count and stream.duration and stream.average_rate:
             count = round(stream.duration * (stream.time_base or 0) * stream.average_rate)
-    return Footage(path.name, -(-count // every) or None, lambda: _movie_pictures(path, every))
+        scan = scan_of(islice(_decoded(path, container), LOOKED_AT), stream)
+    if scan.kind == "telecined":
+        count = round(0.8 * count)
+    return Footage(
+        path.name, -(-count // every) or None, lambda: _movie_pictures(path, every, scan), scan
+    )
 
 
 def _opened(path: Path) -> Any:
@@ -229,29 +245,39 @@ def _movie_error(path: Path, error: Exception) -> FootageError:
     )
 
 
-def _movie_pictures(path: Path, every: int) -> Iterator[Picture]:
+def _decoded(path: Path, container: Any) -> Iterator[av.VideoFrame]:
+    """Yield a movie's frames as they are stored."""
+    stream = container.streams.video[0]
+    stream.thread_type = "AUTO"
+    frames = container.decode(stream)
+    index = 0
+    while True:
+        try:
+            frame = next(frames, None)
+        except (av.error.FFmpegError, OSError) as error:
+            with frame_context(index, path):
+                raise _movie_error(path, error) from error
+        if frame is None:
+            return
+        yield frame
+        index += 1
+
+
+def _movie_pictures(path: Path, every: int, scan: Scan) -> Iterator[Picture]:
     with _opened(path) as container:
         stream = container.streams.video[0]
-        stream.thread_type = "AUTO"
         aspect = float(stream.sample_aspect_ratio or 0) or 1.0
-        frames = container.decode(stream)
-        index = 0
-        while True:
-            try:
-                frame = next(frames, None)
-            except (av.error.FFmpegError, OSError) as error:
-                with frame_context(index, path):
-                    raise _movie_error(path, error) from error
-            if frame is None:
-                return
-            if index % every == 0:
-                yield Picture(
-                    path.name,
-                    index,
-                    _stamp(path, path.name, index),
-                    lambda frame=frame: _movie_pixels(path, frame, aspect),  # type: ignore[misc]
-                )
-            index += 1
+        frames = whole_frames(_decoded(path, container), stream, scan, path)
+        for index, frame in enumerate(frames):
+            if index % every:
+                continue
+            yield Picture(
+                path.name,
+                index,
+                f"{path.stem}.{index}",
+                _stamp(path, path.name, index),
+                lambda frame=frame: _movie_pixels(path, frame, aspect),  # type: ignore[misc]
+            )
 
 
 def _movie_pixels(path: Path, frame: av.VideoFrame, aspect: float) -> tuple[Pixels, float]:

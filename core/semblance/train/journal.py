@@ -19,13 +19,13 @@ from numpy.typing import NDArray
 
 from semblance.errors import FootageError, OutputError
 
-__all__ = ["Journal", "Looked", "read_crop", "write_whole"]
+__all__ = ["Journal", "Looked", "Stored", "read_crop", "write_whole"]
 
 Entry: TypeAlias = dict[str, Any]
 Stored: TypeAlias = NDArray[np.uint16]
 
 FORMAT: Final = "semblance-faceset-progress"
-VERSION: Final = 1
+VERSION: Final = 2
 
 
 @dataclass(frozen=True)
@@ -104,9 +104,17 @@ class Journal:
         self._stream.close()
 
     def add(
-        self, stamp: str, rejected: tuple[str, ...], entry: Entry | None, crop: Stored | None
+        self,
+        stamp: str,
+        rejected: tuple[str, ...],
+        entry: Entry | None,
+        crop: Stored | None,
+        matte: NDArray[np.uint8] | None = None,
     ) -> Looked:
-        """Write down what a picture gave; its crop, (size, size, 3) uint16, gets the next number.
+        """Write down what a picture gave.
+
+        Its crop, (size, size, 3) uint16, gets the next number, and so does its matte, (size, size)
+        uint8.
 
         Raises
         ------
@@ -114,9 +122,16 @@ class Journal:
             The disk is full, or the folder not writable any more.
         """
         if entry is not None and crop is not None:
-            entry = {"file": f"faces/{self._next:06d}.png", **entry}
-            _, data = cv2.imencode(".png", crop[..., ::-1])
-            write_whole(self.folder / entry["file"], data.tobytes())
+            name = f"{self._next:06d}.png"
+            files: dict[str, tuple[str, NDArray[Any]]] = {
+                "file": (f"faces/{name}", crop[..., ::-1])
+            }
+            if matte is not None:
+                (self.folder / "mattes").mkdir(exist_ok=True)
+                files["matte"] = (f"mattes/{name}", matte)
+            for path, pixels in files.values():
+                write_whole(self.folder / path, cv2.imencode(".png", pixels)[1].tobytes())
+            entry = {key: path for key, (path, _) in files.items()} | entry
             self._next += 1
         looked = Looked(stamp, rejected, entry)
         self._stream.write(f"{_dump(asdict(looked))}\n")
@@ -136,6 +151,12 @@ def _lines(path: Path) -> Iterator[Any]:
 
 
 def _check_settings(folder: Path, found: Any, head: Mapping[str, Any]) -> None:
+    if isinstance(found, dict) and found.get("version") != VERSION:
+        raise FootageError(
+            f"the faceset {folder} was begun by another version of semblance: expected a journal "
+            f"of version {VERSION}, found {found.get('version')!r}",
+            "Give another folder.",
+        )
     before = found.get("settings", {}) if isinstance(found, dict) else {}
     now = head["settings"]
     differing = [key for key in now if before.get(key) != now[key]]

@@ -14,28 +14,27 @@ import torch
 from torch import Tensor
 
 from semblance.errors import TrainingError
-from semblance.train.checkpoint import State, begin, latest, read_network, restore, save
+from semblance.train.checkpoint import (
+    State,
+    adopt,
+    begin,
+    latest,
+    read_network,
+    restore,
+    save,
+    swept,
+)
 from semblance.train.config import TrainConfig
-from semblance.train.data import Batch, Faces, Sampler, load_people
-from semblance.train.losses import picture_losses, total
-from semblance.train.network import LIKENESS, PERFORMER, LikenessNet, NetworkConfig
+from semblance.train.faces import Faces, Frame, Person, load_people
+from semblance.train.outlook import Outlook
 from semblance.train.preview import append_losses, loss_plot, preview_sheet
+from semblance.train.ranks import Ranks
+from semblance.train.trainer import Trainer
 
-__all__ = ["Progress", "Summary", "Trainer", "train"]
+__all__ = ["Progress", "Summary", "train"]
 
-WARM_UP: Final = 50
-LOWEST_RATE: Final = 0.1
-"""The learning rate ends at this share of its highest value."""
-
-WARP_FLOOR: Final = 0.2
-"""The warp ends at this share of its strength: without any, identity leaks into the code."""
-
-ANNEAL_FROM: Final = 0.75
-EMA: Final = 0.998
-CLIP: Final = 1.0
-CALIBRATION: Final = 24
-MOMENTUM: Final = 0.1
 REPORT_SECONDS: Final = 1.0
+PAGE_SECONDS: Final = 10.0
 
 
 @dataclass(frozen=True)
@@ -79,6 +78,10 @@ class Summary:
         The newest checkpoint.
     preview : Path
         The newest preview sheet.
+    dashboard : Path
+        The run's page.
+    holes : tuple of str
+        What the faces of one person lack beside the other's.
     """
 
     step: int
@@ -88,116 +91,32 @@ class Summary:
     losses: dict[str, float]
     checkpoint: Path
     preview: Path
-
-
-class Trainer:
-    """One run in memory: faces, network, average, optimiser; `step` does one step."""
-
-    def __init__(
-        self,
-        performer: Faces,
-        likeness: Faces,
-        config: TrainConfig,
-        shape: NetworkConfig | None = None,
-    ) -> None:
-        self.config = config
-        self.device = _device(config.device)
-        torch.manual_seed(config.seed)
-        shape = shape or NetworkConfig(size=config.size)
-        self.network = LikenessNet(shape).to(self.device)
-        self.network.to(memory_format=torch.channels_last)  # type: ignore[call-overload]
-        self.average = LikenessNet(shape).to(self.device)
-        self.average.load_state_dict(self.network.state_dict())
-        self.average.requires_grad_(False)
-        self.optimiser = torch.optim.AdamW(
-            self.network.parameters(), lr=config.lr, weight_decay=0.01, fused=True
-        )
-        self.sampler = Sampler(performer.to(self.device), likeness.to(self.device), config)
-        self.state = State(step=0, seconds=0.0)
-
-    @property
-    def share(self) -> float:
-        """How much of the run is done, 0..1: by steps, or by time where that is sooner."""
-        done = self.state.step / self.config.steps
-        if self.config.seconds is not None:
-            done = max(done, self.state.seconds / self.config.seconds)
-        return min(done, 1.0)
-
-    def step(self) -> dict[str, Tensor]:
-        """Do one step; give its terms and `loss`, each a scalar on the device."""
-        share, config = self.share, self.config
-        rate = _rate(self.state.step, share)
-        for group in self.optimiser.param_groups:
-            group["lr"] = config.lr * rate
-        self.network.encoder.momentum = MOMENTUM * rate  # statistics move as fast as weights do
-        batch = self.sampler.batch(self.state.step, config.warp * _warp(share))
-        self.network.train()
-        with torch.autocast(self.device.type, torch.bfloat16):
-            code = self._encode(batch)
-            made = self.network.decode(code, batch.strength)
-        terms = {name: value.mean() for name, value in picture_losses(made, batch).items()}
-        loss = total(terms)
-        terms["loss"] = loss
-        self.optimiser.zero_grad(set_to_none=True)
-        torch.autograd.backward(loss)
-        torch.nn.utils.clip_grad_norm_(self.network.parameters(), CLIP)
-        self.optimiser.step()
-        self._average()
-        self.state = State(self.state.step + 1, self.state.seconds)
-        return {name: value.detach() for name, value in terms.items()}
-
-    def _encode(self, batch: Batch) -> Tensor:
-        raw: Tensor = self.network.encoder(
-            batch.image.contiguous(memory_format=torch.channels_last)
-        )
-        return self.network.normalise(self._observe(self.network, raw), batch.strength)
-
-    def _observe(self, network: LikenessNet, raw: Tensor) -> Tensor:
-        performer, likeness = raw.chunk(2)
-        return torch.cat(
-            [network.observe(performer, PERFORMER), network.observe(likeness, LIKENESS)]
-        )
-
-    @torch.no_grad()
-    def _average(self) -> None:
-        keep = min(EMA, (1.0 + self.state.step) / (10.0 + self.state.step))
-        newest, average = self.network.parameters(), self.average.parameters()
-        torch._foreach_lerp_(list(average), list(newest), 1.0 - keep)
-
-    @torch.no_grad()
-    def calibrate(self) -> None:
-        """Give the averaged network running statistics of its own.
-
-        Averaged weights make other codes than the newest ones, so the newest statistics do not
-        fit them. The batches are fixed by the seed; training is not touched.
-        """
-        self.average.forget()
-        self.average.train()
-        batches = [self.sampler.batch(-1 - index, 0.0).image for index in range(CALIBRATION)]
-        for image in batches:  # the centre first, since the codes depend on it
-            self.average.encoder(image)
-        self.average.eval()
-        for image in batches:
-            self._observe(self.average, self.average.encoder(image))
+    dashboard: Path
+    holes: tuple[str, ...]
 
 
 def train(
-    performer: Path,
-    likeness: Path,
+    performer: Person,
+    likeness: Person,
     run: Path,
     config: TrainConfig,
     report: Callable[[Progress], None],
     stop: Callable[[], bool],
+    *,
+    origin: Path | None = None,
+    hard: frozenset[Frame] = frozenset(),
 ) -> Summary:
     """Train a likeness, or go on where the run in this folder stopped.
 
+    Under `torchrun` every process calls this with the same arguments; the first one writes.
+
     Parameters
     ----------
-    performer, likeness : Path
-        Faceset folders: who acts in the plates, and whose face they shall carry.
+    performer, likeness : Person
+        Who acts in the plates, and whose face they shall carry.
     run : Path
-        The run's folder, made where it is missing: `config.json`, checkpoints, `preview.png`,
-        `loss.png` and `losses.jsonl`.
+        The run's folder, made where it is missing: `config.json`, checkpoints, `dashboard.html`,
+        `preview.png`, `coverage.png`, `loss.png`, `losses.jsonl`, and `faces`, a cache.
     config : TrainConfig
         Settings. A run that goes on must have the ones it began with, except for those in
         `semblance.train.config.FREE_FIELDS`.
@@ -205,6 +124,11 @@ def train(
         Called with a `Progress` about once a second and after the last step.
     stop : callable
         Asked after each step; when true, a checkpoint is written and the call returns.
+    origin : Path, optional
+        Another run, whose newest network a new run begins with. The statistics by which it
+        normalises codes are measured anew on the faces of this one.
+    hard : frozenset of Frame
+        Frames of the footage that are drawn more often.
 
     Returns
     -------
@@ -213,36 +137,78 @@ def train(
     Raises
     ------
     TrainingError
-        A faceset can't be used, the run was begun with other settings or facesets, or a
-        checkpoint is torn.
+        A faceset can't be used, the run was begun with other settings or facesets, a checkpoint is
+        torn, or the device or the processes can't be had.
     """
-    people = load_people(performer, likeness, config.size)
-    begin(run, config, people)
-    checkpoint = latest(run)
-    trainer = Trainer(*people, config, read_network(checkpoint) if checkpoint else None)
-    if checkpoint:
-        restore(checkpoint, trainer)
-    with _flushing():
-        return _run(run, trainer, report, stop)
+    with Ranks.open(config.device) as ranks:
+        if ranks.first:
+            load_people(performer, likeness, config.size, run / "faces")
+        ranks.wait()
+        people = load_people(performer, likeness, config.size, run / "faces")
+        checkpoint = latest(run)
+        source = _origin(origin, checkpoint)
+        if ranks.first:
+            begin(run, config, people, (performer, likeness), hard, source)
+            swept(run)
+        people = _harder(people, hard)
+        shape = checkpoint or source
+        trainer = Trainer(*people, config, ranks, read_network(shape) if shape else None)
+        if checkpoint:
+            restore(checkpoint, trainer)
+        elif source:
+            adopt(source, trainer)
+        ranks.wait()
+        with _flushing():
+            return _run(run, trainer, report, stop)
+
+
+def _origin(origin: Path | None, checkpoint: Path | None) -> Path | None:
+    """Return the checkpoint that a new run begins with."""
+    if origin is None or checkpoint is not None:
+        return None
+    found = latest(origin)
+    if found is None:
+        raise TrainingError(
+            f"{origin} holds no checkpoint to begin with", "Name the folder of a training run."
+        )
+    return found
+
+
+def _harder(people: tuple[Faces, Faces], hard: frozenset[Frame]) -> tuple[Faces, Faces]:
+    if not hard:
+        return people
+    known = {frame for faces in people for frame in faces.frames}
+    if not hard & known:
+        source, frame = min(hard, key=str)
+        raise TrainingError(
+            f"none of the {len(hard)} hard frames is in the facesets; the first is "
+            f"{source}{'' if frame is None else f', frame {frame}'}",
+            "Add their shot to the run with --add-shot.",
+        )
+    return people[0].harder(hard), people[1].harder(hard)
 
 
 def _run(
     run: Path, trainer: Trainer, report: Callable[[Progress], None], stop: Callable[[], bool]
 ) -> Summary:
     """Step until the run is done or stopped, writing as it goes."""
-    config = trainer.config
+    config, ranks = trainer.config, trainer.ranks
+    outlook = Outlook(run, trainer) if ranks.first else None
     losses: dict[str, float] = {}
     pending: list[tuple[int, dict[str, Tensor]]] = []
     last_report, last_step, before = time.monotonic(), trainer.state.step, time.monotonic()
-    rate = 0.0
+    last_page, rate = before, 0.0
     stopped = False
     while trainer.share < 1.0 and not stopped:
         pending.append((trainer.state.step + 1, trainer.step()))
         now = time.monotonic()
-        trainer.state = State(trainer.state.step, trainer.state.seconds + now - before)
+        seconds, stopped = ranks.agree(trainer.state.seconds + now - before, stop())
+        trainer.state = State(trainer.state.step, seconds)
         before = now
-        stopped = stop()
         step, ended = trainer.state.step, trainer.share >= 1.0 or stopped
+        if outlook is None:
+            pending.clear()
+            continue
         saving = step % config.save_every == 0 or ended
         showing = config.preview_every > 0 and (step % config.preview_every == 0 or ended)
         if saving or showing or now - last_report >= REPORT_SECONDS:
@@ -261,15 +227,20 @@ def _run(
         if showing:
             preview_sheet(run, trainer)
             loss_plot(run)
-    path = run / f"checkpoint-{trainer.state.step}.safetensors"
+        if saving or showing or now - last_page >= PAGE_SECONDS:
+            last_page = now
+            outlook.write(rate, _seconds_left(trainer, rate), ended)
+    ranks.wait()
     return Summary(
         trainer.state.step,
         config.steps,
         trainer.state.seconds,
         trainer.share >= 1.0,
         losses,
-        path,
+        run / f"checkpoint-{trainer.state.step}.safetensors",
         run / "preview.png",
+        run / "dashboard.html",
+        () if outlook is None else outlook.holes,
     )
 
 
@@ -287,24 +258,6 @@ def _diverged(step: int) -> TrainingError:
     return TrainingError(
         f"the loss is no number any more at step {step}", "Go on with a lower learning rate."
     )
-
-
-def _device(name: str) -> torch.device:
-    if name == "auto":
-        name = "cuda" if torch.cuda.is_available() else "cpu"
-    return torch.device(name)
-
-
-def _rate(step: int, share: float) -> float:
-    """Share of the highest learning rate: a warm-up, then a cosine down to `LOWEST_RATE`."""
-    warm = min(1.0, (step + 1) / WARM_UP)
-    return warm * (LOWEST_RATE + (1.0 - LOWEST_RATE) * 0.5 * (1.0 + math.cos(math.pi * share)))
-
-
-def _warp(share: float) -> float:
-    """Share of the warp's strength: full, then falling to `WARP_FLOOR` in the last quarter."""
-    late = max(0.0, (share - ANNEAL_FROM) / (1.0 - ANNEAL_FROM))
-    return 1.0 - (1.0 - WARP_FLOOR) * late
 
 
 def _seconds_left(trainer: Trainer, rate: float) -> float:

@@ -41,7 +41,7 @@ shrinks the way at both ends; against exact truth, going a quarter further gains
 and costs no decibel. Strength 0 needs none of it: the blend makes it the plate itself."""
 
 
-ENCODER_GROWTH: Final = (1, 2, 4, 6, 8, 8)
+ENCODER_GROWTH: Final = (1, 2, 4, 6, 8, 8, 8)
 DECODER_GROWTH: Final = (2, 3, 4, 6, 8, 8)
 """Channels from the finest level on, in halves of `NetworkConfig.decoder`."""
 
@@ -136,22 +136,25 @@ class Encoder(nn.Module):
         self.register_buffer("seen", torch.zeros(()))
 
     def forward(self, image: Tensor) -> Tensor:
-        h = self.body((image - 0.5) * 2.0)  # (n, c, 8, 8)
-        h = h.flatten(1).float()  # the sum of squares must not be taken in half precision
-        if self.training:
-            h = self._centred(h)
+        return self.code(self.features(image))
+
+    def features(self, image: Tensor) -> Tensor:
+        """Pictures (n, 3, R, R) to features (n, c · 8 · 8) float32, not centred yet."""
+        h: Tensor = self.body((image - 0.5) * 2.0)  # (n, c, 8, 8)
+        return h.flatten(1).float()  # the sum of squares must not be taken in half precision
+
+    def code(self, h: Tensor) -> Tensor:
+        """Features (n, c · 8 · 8) to raw codes (n, z) float32."""
         h = h - self.centre
         h = h * torch.rsqrt(h.square().mean(dim=1, keepdim=True) + RMS_EPSILON)
         code: Tensor = self.dense(h.type_as(self.dense.weight))  # (n, z)
         return code.float()
 
-    def _centred(self, h: Tensor) -> Tensor:
-        """Follow the running mean; take the shared part out of the gradient."""
-        mean = h.mean(0)
-        with torch.no_grad():
-            self.seen += 1
-            self.centre.lerp_(mean, _weight(self.seen, self.momentum))
-        return h - (mean - mean.detach())
+    @torch.no_grad()
+    def follow(self, mean: Tensor) -> None:
+        """Take a batch's mean of features (c · 8 · 8,) into the running one."""
+        self.seen += 1
+        self.centre.lerp_(mean, _weight(self.seen, self.momentum))
 
 
 def _weight(seen: Tensor, momentum: float) -> Tensor:
@@ -214,19 +217,13 @@ class LikenessNet(nn.Module):
         self.code_seen.zero_()
         self.encoder.momentum = 0.0
 
-    def observe(self, raw: Tensor, identity: int) -> Tensor:
-        """Take raw codes (n, z) of one identity into its running statistics.
-
-        Gives the same codes back, without the part of their gradient that they all share: the
-        statistics would take a common shift away again, so the optimiser would push it for ever.
-        """
-        mean = raw.mean(0)
-        with torch.no_grad():
-            self.code_seen[identity] += 1
-            weight = _weight(self.code_seen[identity], self.encoder.momentum)
-            self.code_mean[identity].lerp_(mean, weight)
-            self.code_variance[identity].lerp_(raw.var(0), weight)
-        return raw - (mean - mean.detach())
+    @torch.no_grad()
+    def follow(self, identity: int, mean: Tensor, variance: Tensor) -> None:
+        """Take mean and variance (z,) of a batch's raw codes into an identity's running ones."""
+        self.code_seen[identity] += 1
+        weight = _weight(self.code_seen[identity], self.encoder.momentum)
+        self.code_mean[identity].lerp_(mean, weight)
+        self.code_variance[identity].lerp_(variance, weight)
 
     def normalise(self, raw: Tensor, strength: Tensor) -> Tensor:
         """Raw codes (n, z) to codes of mean 0 and deviation 1.

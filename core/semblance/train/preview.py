@@ -17,9 +17,9 @@ from torch import Tensor
 from semblance.train.network import LIKENESS, PERFORMER
 
 if TYPE_CHECKING:
-    from semblance.train.loop import Trainer
+    from semblance.train.trainer import Trainer
 
-__all__ = ["append_losses", "loss_plot", "preview_sheet"]
+__all__ = ["append_losses", "loss_plot", "preview_sheet", "write_picture"]
 
 STRENGTHS: Final = (0.0, 0.25, 0.5, 0.75, 1.0)
 ROWS: Final = 4
@@ -61,7 +61,7 @@ def preview_sheet(run: Path, trainer: Trainer) -> None:
     if trainer.config.size > LARGEST:
         scale = LARGEST / trainer.config.size
         whole = cv2.resize(whole, None, fx=scale, fy=scale, interpolation=cv2.INTER_AREA)
-    _write_picture(run / "preview.png", np.rint(whole * 255.0).astype(np.uint8))
+    write_picture(run / "preview.png", np.rint(whole * 255.0).astype(np.uint8))
 
 
 def append_losses(run: Path, pending: Sequence[tuple[int, dict[str, Tensor]]]) -> dict[str, float]:
@@ -117,7 +117,7 @@ def loss_plot(run: Path) -> None:
         label = f"{name} {curve[-1]:.4f}"
         _write(sheet, label, (width - MARGIN - 130, MARGIN + 16 * row), COLOURS[name])
     _write(sheet, f"step {int(steps[-1])}", (MARGIN, height - 14), (110, 110, 110))
-    _write_picture(run / "loss.png", sheet)
+    write_picture(run / "loss.png", sheet)
 
 
 def _smoothed(curve: NDArray[np.float64]) -> NDArray[np.float64]:
@@ -146,7 +146,8 @@ def _write(
     cv2.putText(sheet, text, at, cv2.FONT_HERSHEY_SIMPLEX, 0.4, colour, 1, cv2.LINE_AA)
 
 
-def _write_picture(path: Path, rgb: NDArray[np.uint8]) -> None:
+def write_picture(path: Path, rgb: NDArray[np.uint8]) -> None:
+    """Write a picture, (h, w, 3) uint8, as PNG; it appears whole."""
     done, data = cv2.imencode(".png", rgb[:, :, ::-1])
     if not done:
         raise OSError(f"{path} can't be encoded")
