@@ -13,6 +13,7 @@ pixel of the plate is one of the screen, and shows the config's own view. Then:
   threads convert tiles.
 - Play: cached frames of 2048 × 1080 one after the other, as fast as they go, and with the clock of
   24 frames a second how many came late.
+- Nuke by frames: knob to frame through files, as bench/frames_engine.py says.
 
 Nothing is asserted: the figures are this machine's, the ratios travel. Markdown comes out.
 """
@@ -37,6 +38,8 @@ from typing import Any
 
 import cv2
 import numpy as np
+
+import frames_engine
 
 os.environ.setdefault("QT_QPA_PLATFORM", "offscreen")
 HERE = Path(__file__).resolve().parent
@@ -345,6 +348,7 @@ def main() -> None:
         zoom = _moves(seat, _zoom(seat), 90)
         rate, uncached, late, played = _play(seat)
         region = seat.region
+    by_frames = frames_engine.measure(options.repeats, options.model.resolve())
     lines = [
         "# At the viewer",
         "",
@@ -365,6 +369,7 @@ def main() -> None:
         _row("zoom at 4K, GUI busy a step", zoom[0]),
         _row("zoom at 4K, a step comes late", zoom[1]),
         _row("play, a cached frame of 2048 × 1080", played, "≤ 41"),
+        *frames_engine.rows(by_frames),
         "",
         f"Cached frames play at {rate:.0f} a second at most; at 24 a second {late} of "
         f"{3 * PLAYED} came late. From files {uncached:.1f} a second.",

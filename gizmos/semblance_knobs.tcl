@@ -1,7 +1,7 @@
 # Generated from core/semblance/knobs.py by `make knobs`; changes belong there.
  addUserKnob {20 semblance l Semblance}
  addUserKnob {20 group_model l "model" n 1}
- addUserKnob {2 model l "model" t "Likeness model (.onnx) that draws the face."}
+ addUserKnob {2 model l "model" t "Likeness model (.onnx, .adapter.json) that draws the face."}
  addUserKnob {1 likeness l "likeness" t "Name of the likeness inside the model; empty takes its only one."}
  addUserKnob {3 face l "face" t "Which tracked face of the plate is replaced, by its number." R 0 9}
  face "0"
@@ -15,7 +15,7 @@
  exposure "0"
  addUserKnob {20 end_colour n -1}
  addUserKnob {20 group_track l "track" n 1}
- addUserKnob {2 track_file l "track file" t "Track of the performer's face (JSON); empty tracks the plate on the way."}
+ addUserKnob {2 track_file l "track file" t "Track of the performer's face (JSON, CSV, .nk); empty tracks the plate on the way."}
  addUserKnob {7 smoothing l "smoothing" t "Zero-phase smoothing of the track, as the deviation of its filter; 0 keeps it as it is. (frames)" R 0 3}
  smoothing "1"
  addUserKnob {20 end_track n -1}

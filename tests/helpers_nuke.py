@@ -13,8 +13,10 @@ None of it is Nuke: where the documents are silent, so is this.
 
 from __future__ import annotations
 
+import json
 import re
 import threading
+import time
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
 from pathlib import Path
@@ -47,11 +49,14 @@ SOURCES = {
     "Keymix": f"{FOUNDRY}/merge_nodes/keymix.html",
     "Output": "public gizmos",
     "Read": f"{FOUNDRY}/image_nodes/read.html",
+    "Remove": f"{FOUNDRY}/channel_nodes/remove.html",
     "Reformat": f"{FOUNDRY}/transform_nodes/reformat.html, public scripts",
+    "NoOp": f"{FOUNDRY}/other_nodes/noop.html",
     "Roto": f"{FOUNDRY}/draw_nodes/roto.html",
     "Shuffle": "public scripts (the node before Nuke 12.1, which later ones still load)",
     "STMap": f"{FOUNDRY}/transform_nodes/stmap.html",
     "Switch": f"{FOUNDRY}/merge_nodes/switch.html",
+    "Text2": f"{FOUNDRY}/draw_nodes/text.html",
     "Write": f"{FOUNDRY}/image_nodes/write.html",
 }
 
@@ -74,15 +79,18 @@ STOCK = {
         "Inference": "modelFile useGPUIfAvailable identity_strength exposure light_match",
         "Input": "number",
         "Keymix": "channels maskChannel invertMask mix bbox",
+        "NoOp": "",
         "Output": "",
         "Read": "file format proxy first last before after on_error colorspace raw premultiplied "
-        "frame frame_mode origfirst origlast file_type",
+        "frame frame_mode origfirst origlast file_type reload",
         "Reformat": "type format box_width box_height box_fixed box_pixel_aspect scale resize "
         "center flip flop turn filter clamp black_outside pbb",
+        "Remove": "operation channels",
         "Roto": "output premult curves",
         "Shuffle": "in in2 out out2 red green blue alpha",
         "STMap": "channels uv blur blur_scale filter",
         "Switch": "which",
+        "Text2": "message box font_size",
         "Write": "channels file proxy frame_mode frame colorspace raw file_type datatype "
         "compression create_directories first last use_limit metadata views",
     }.items()
@@ -620,7 +628,8 @@ class FakeKnob:
 
     KINDS = (
         "Double_Knob", "Int_Knob", "Boolean_Knob", "Enumeration_Knob", "String_Knob",
-        "EvalString_Knob", "File_Knob", "Text_Knob", "PyScript_Knob", "Link_Knob",
+        "EvalString_Knob", "File_Knob", "Text_Knob", "PyScript_Knob", "Link_Knob", "PyCustom_Knob",
+        "Tab_Knob",
     )  # fmt: skip
 
     def __init__(self, nuke: FakeNuke, node: FakeNode, name: str, kind: str, value: Any,
@@ -631,6 +640,15 @@ class FakeKnob:
         self._keys: dict[float, float] = {}
         self._curve = False
         self._expression = ""
+        self.pressed: Callable[[], None] = lambda: None
+
+    def _target(self) -> FakeKnob | None:
+        """What a link leads to."""
+        if self._kind != "Link_Knob" or not self._held:
+            return None
+        node, _, name = self._held.partition(".")
+        inner = self._node.node(node)
+        return inner and inner.knob(name)
 
     def name(self) -> str:
         return self._name
@@ -640,6 +658,8 @@ class FakeKnob:
 
     def value(self) -> Any:
         self._nuke.on_main()
+        if self._target() is not None:
+            return self._target().value()
         if self._keys:
             number = self.getValueAt(self._nuke.frame())
             return bool(number) if self._kind == "Boolean_Knob" else number
@@ -647,6 +667,8 @@ class FakeKnob:
 
     def setValue(self, value: Any) -> bool:
         self._nuke.on_main()
+        if self._target() is not None:
+            return self._target().setValue(value)
         if self._kind == "Enumeration_Knob":
             assert value in self._choices or isinstance(value, int), f"{self._name}: {value!r}"
             value = self._choices[value] if isinstance(value, int) else value
@@ -708,6 +730,49 @@ class FakeKnob:
         self._nuke.on_main()
         return sorted(self._keys)
 
+    def values(self) -> list[str]:
+        self._nuke.on_main()
+        if self._kind != "Enumeration_Knob":
+            raise AttributeError(f"'{self._kind}' object has no attribute 'values'")
+        return list(self._choices)
+
+    def toScript(self) -> str:
+        self._nuke.on_main()
+        return json.dumps([self._held, sorted(self._keys.items()), self._curve, self._expression])
+
+    def fromScript(self, text: str) -> bool:
+        self._nuke.on_main()
+        self._held, keys, self._curve, self._expression = json.loads(text)
+        self._keys = dict(map(tuple, keys))
+        self._nuke.fire(self._node, self)
+        return True
+
+    def setLink(self, target: str) -> None:
+        self._nuke.on_main()
+        assert self._kind == "Link_Knob"
+        self._held = target
+
+    def setTooltip(self, text: str) -> None:
+        self._nuke.on_main()
+
+    def setRange(self, low: float, high: float) -> None:
+        self._nuke.on_main()
+        assert self._kind in ("Double_Knob", "Int_Knob")
+
+    def execute(self) -> None:
+        self._nuke.on_main()
+        assert self._kind == "PyScript_Knob"
+        self.pressed()
+
+    def state(self) -> tuple[Any, ...]:
+        """Not Nuke's: all that undo brings back."""
+        return self._held, dict(self._keys), self._curve, self._expression
+
+    def restore(self, state: tuple[Any, ...]) -> None:
+        """Not Nuke's. Undo fires no callback here, because the documents promise none."""
+        self._held, keys, self._curve, self._expression = state
+        self._keys = dict(keys)
+
 
 class FakeNode:
     """One node; only documented methods exist."""
@@ -719,6 +784,7 @@ class FakeNode:
         self._place = (0, 0)
         self._range = (1, 100)
         self._group: FakeNode | None = None
+        self._clones = 0
 
     def Class(self) -> str:
         self._nuke.on_main()
@@ -731,6 +797,7 @@ class FakeNode:
     def setName(self, name: str) -> None:
         self._nuke.on_main()
         self._name = name
+        self._nuke.fire(self, FakeKnob(self._nuke, self, "name", "String_Knob", name))
 
     def fullName(self) -> str:
         self._nuke.on_main()
@@ -760,8 +827,35 @@ class FakeNode:
 
     def setInput(self, number: int, node: FakeNode | None) -> bool:
         self._nuke.on_main()
+        self._nuke.may_change()
         self._inputs[number] = node
+        self._nuke.dirty = True
         return True
+
+    def dependencies(self) -> list[FakeNode]:
+        self._nuke.on_main()
+        return [each for _, each in sorted(self._inputs.items()) if each is not None]
+
+    def clones(self) -> int:
+        self._nuke.on_main()
+        return self._clones
+
+    def opHashes(self) -> list[int]:
+        self._nuke.on_main()
+        return self._nuke.op_hashes(self)
+
+    def metadata(self, key: str) -> Any:
+        self._nuke.on_main()
+        return self._nuke.metadata(self, key)
+
+    def format(self) -> FakeFormat:
+        self._nuke.on_main()
+        return self._nuke.format_of(self)
+
+    def addKnob(self, knob: FakeKnob) -> None:
+        self._nuke.on_main()
+        knob._node = self
+        self._knobs[knob.name()] = knob
 
     def firstFrame(self) -> int:
         self._nuke.on_main()
@@ -787,7 +881,33 @@ class FakeNode:
         return self._knobs[name]
 
 
+class FakeFormat:
+    def __init__(self, width: int, height: int, aspect: float) -> None:
+        self._held = width, height, aspect
+
+    def width(self) -> int:
+        return self._held[0]
+
+    def height(self) -> int:
+        return self._held[1]
+
+    def pixelAspect(self) -> float:
+        return self._held[2]
+
+
 class FakeGroup(FakeNode):
+    def begin(self) -> None:
+        self._nuke.on_main()
+        self._nuke.into.append(self)
+
+    def end(self) -> None:
+        self._nuke.on_main()
+        assert self._nuke.into.pop() is self
+
+    def nodes(self) -> list[FakeNode]:
+        self._nuke.on_main()
+        return [each for each in self._nuke.nodes if each._group is self]
+
     def node(self, name: str) -> FakeNode | None:
         self._nuke.on_main()
         return next((each for each in self._nuke.nodes
@@ -810,6 +930,40 @@ OF_KIND = {
     "text": "String_Knob",
     "file": "File_Knob",
 }
+_OF_CODE = {
+    1: "String_Knob", 2: "File_Knob", 3: "Int_Knob", 4: "Enumeration_Knob", 6: "Boolean_Knob",
+    7: "Double_Knob", 20: "Tab_Knob", 22: "PyScript_Knob", 26: "Text_Knob", 41: "Link_Knob",
+    52: "PyCustom_Knob",
+}  # fmt: skip
+_PLAIN = {
+    "Write": (
+        ("file", "File_Knob", "", ()),
+        ("proxy", "File_Knob", "", ()),
+        ("create_directories", "Boolean_Knob", False, ()),
+        ("channels", "String_Knob", "rgb", ()),
+        ("raw", "Boolean_Knob", False, ()),
+        ("file_type", "Enumeration_Knob", " ", (" ", "exr", "png")),
+    ),
+    "Copy": tuple(
+        (f"{way}{i}", "String_Knob", "none", ()) for way in ("from", "to") for i in range(4)
+    ),
+    "Expression": tuple((f"expr{i}", "EvalString_Knob", "", ()) for i in range(4)),
+    "Remove": (
+        ("operation", "Enumeration_Knob", "remove", ("remove", "keep")),
+        ("channels", "String_Knob", "all", ()),
+    ),
+    "Switch": (("which", "Double_Knob", 0.0, ()),),
+    "Text2": (("message", "String_Knob", "", ()),),
+    "Grade": (("multiply", "Double_Knob", 1.0, ()),),
+    "TimeOffset": (("time_offset", "Double_Knob", 0.0, ()),),
+}
+_EXR = {
+    "datatype": ("16 bit half", "32 bit float"),
+    "compression": ("Zip (1 scanline)", "none", "PIZ Wavelet (32 scanlines)"),
+    "metadata": ("default metadata", "no metadata", "all metadata"),
+}
+"""Knobs of a Write that are there once its type is exr."""
+
 SPACES = ("default (linear)", "scene_linear (ACES - ACEScg)", "Input/ARRI/ARRI LogC3")
 
 
@@ -817,6 +971,8 @@ class FakeNuke:
     """The module `nuke`. What a test looks at is named so that Nuke has no such name."""
 
     LINEAR = 1
+    EVENTS = ("OnCreate", "OnDestroy", "OnScriptLoad", "UpdateUI", "BeforeRender",
+              "BeforeFrameRender", "AfterFrameRender", "AfterRender")  # fmt: skip
 
     def __init__(self, *, gui: bool = True, has_engine: bool = True) -> None:
         self.GUI = gui
@@ -831,6 +987,15 @@ class FakeNuke:
         self.queued: list[tuple[Callable[..., Any], tuple[Any, ...]]] = []
         self.callbacks: list[tuple[Callable[[], None], str, FakeNode | None]] = []
         self.bars: list[FakeProgress] = []
+        self.into: list[FakeGroup] = []
+        self.events: list[tuple[str, Callable[[], None], str]] = []
+        self.dirty = False
+        self.answer: str | None = None
+        self.view_names = ["main"]
+        self.layers: dict[str, list[str]] = {}
+        self._calling = 0
+        self._undoing = True
+        self._modified = False
         self._main = threading.get_ident()
         self._frame = 1001
         self._this: tuple[FakeNode, FakeKnob] | None = None
@@ -838,6 +1003,9 @@ class FakeNuke:
         self._root.add("name", "File_Knob", "")
         self._root.add("colorManagement", "Enumeration_Knob", "Nuke", ("Nuke", "OCIO"))
         self._root.add("workingSpaceLUT", "String_Knob", "linear")
+        self._root.add("proxy", "Boolean_Knob", False)
+        self._root.modified = lambda: self._modified  # type: ignore[attr-defined]
+        self._root.setModified = self._set_modified  # type: ignore[attr-defined]
         self.undo_open = 0
 
     # --- documented functions
@@ -852,16 +1020,51 @@ class FakeNuke:
 
     def createNode(self, kind: str, args: str = "", inpanel: bool = True) -> FakeNode:
         self.on_main()
-        if kind == "Read":
-            return self.read("")
-        if kind == "Write":
-            node = self.plain(kind)
-            node.add("file", "File_Knob", "")
-            node.add("create_directories", "Boolean_Knob", False)
-            return node
-        if kind == "Semblance" and self.has_engine:
-            return self.semblance(kind, FakeGizmo)
-        raise RuntimeError(f"{ENGINE}: Unknown command")
+        self.may_change()
+        self.dirty = True
+        if kind == "Semblance" and (self.has_engine or self._stands_in()):
+            made: FakeNode = self.semblance(kind, FakeGizmo)
+        elif kind == ENGINE and (self.has_engine or self._stands_in()):
+            made = self.ofx()
+        elif kind == "Read":
+            made = self.read("")
+        elif kind in STOCK:
+            made = self.plain(kind)
+        else:
+            raise RuntimeError(f"{ENGINE if kind == 'Semblance' else kind}: Unknown command")
+        if self.into:
+            made._group = self.into[-1]
+        self.happen("OnCreate", made)
+        return made
+
+    def allNodes(self, filter: str = "", recurseGroups: bool = False) -> list[FakeNode]:
+        self.on_main()
+        return [each for each in self.nodes if recurseGroups or each._group is None]
+
+    def Layer(self, name: str, channels: list[str]) -> None:
+        self.on_main()
+        assert all(each.startswith(f"{name}.") for each in channels)
+        self.layers[name] = list(channels)
+
+    def views(self) -> list[str]:
+        self.on_main()
+        return list(self.view_names)
+
+    def getInput(self, prompt: str, default: str = "") -> str | None:
+        self.on_main()
+        assert self.GUI
+        return self.answer
+
+    def __getattr__(self, name: str) -> Any:
+        """``addOnDestroy``, ``removeOnDestroy``, ``Double_Knob`` and the like."""
+        for event in FakeNuke.EVENTS:
+            if name == f"add{event}":
+                return lambda call, nodeClass="*": self._learn(event, call, nodeClass)
+            if name == f"remove{event}":
+                return lambda call, nodeClass="*": self._forget(event, call, nodeClass)
+        if name in FakeKnob.KINDS and name != "Link_Knob":
+            return lambda *given: self._knob(name, *given)
+        raise AttributeError(name)
 
     def toNode(self, name: str) -> FakeNode | None:
         self.on_main()
@@ -881,8 +1084,10 @@ class FakeNuke:
         self.on_main()
         return self._root
 
-    def frame(self) -> int:
+    def frame(self, number: int | None = None) -> int:
         self.on_main()
+        if number is not None and number != self._frame:
+            self._frame, self.dirty = number, True
         return self._frame
 
     def filename(self, node: FakeNode) -> str | None:
@@ -891,7 +1096,12 @@ class FakeNuke:
 
     def delete(self, node: FakeNode) -> None:
         self.on_main()
+        self.may_change()
+        self.happen("OnDestroy", node)
         self.nodes = [each for each in self.nodes if node not in (each, each._group)]
+        for each in self.nodes:
+            each._inputs = {n: other for n, other in each._inputs.items() if other is not node}
+        self.dirty = True
 
     def execute(self, node: FakeNode, start: int, end: int, incr: int = 1) -> None:
         self.on_main()
@@ -951,12 +1161,81 @@ class FakeNuke:
     def fire(self, node: FakeNode, knob: FakeKnob) -> None:
         """What Nuke does when a knob changes."""
         before, self._this = self._this, (node, knob)
+        self.dirty = True
+        if self._undoing:
+            self._modified = True
+        self._calling += 1
         try:
             for call, kind, only in list(self.callbacks):
                 if only is node or (only is None and kind in ("*", node._kind)):
                     call()
         finally:
             self._this = before
+            self._calling -= 1
+
+    def happen(self, event: str, node: FakeNode) -> None:
+        """What Nuke does at an event; during a render's own it may render, during others not."""
+        before, self._this = self._this, (node, None)  # type: ignore[assignment]
+        quick = event in ("OnCreate", "OnDestroy", "UpdateUI")
+        self._calling += quick
+        try:
+            for each, call, kind in list(self.events):
+                if each == event and kind in ("*", node._kind):
+                    call()
+        finally:
+            self._this = before
+            self._calling -= quick
+
+    def may_change(self) -> None:
+        """Refuse what Nuke refuses inside a callback."""
+        if self._calling:
+            raise RuntimeError("I'm already executing something else")
+
+    def _learn(self, event: str, call: Callable[[], None], kind: str) -> None:
+        self.on_main()
+        assert callable(call)
+        self.events.append((event, call, kind))
+
+    def _forget(self, event: str, call: Callable[[], None], kind: str) -> None:
+        self.on_main()
+        self.events.remove((event, call, kind))
+
+    def _knob(self, kind: str, name: str, label: str = "", choices: Any = ()) -> FakeKnob:
+        self.on_main()
+        start: dict[str, Any] = {"Double_Knob": 0.0, "Int_Knob": 0, "Boolean_Knob": False}
+        value = choices[0] if choices else start.get(kind, "")
+        return FakeKnob(self, None, name, kind, value, tuple(choices))
+
+    def _set_modified(self, modified: bool) -> None:
+        self._modified = modified
+
+    def _stands_in(self) -> bool:
+        return any(each.endswith("stand_in") for each in self.paths)
+
+    def op_hashes(self, node: FakeNode) -> list[int]:
+        raise NotImplementedError("this double renders no pictures: see helpers_nuke_images")
+
+    metadata = format_of = op_hashes
+
+    def turn(self) -> bool:
+        """One turn of the event loop; return whether there was anything to do."""
+        busy = bool(self.queued) or self.dirty
+        while self.queued:
+            call, args = self.queued.pop(0)
+            call(*args)
+        if self.dirty:
+            self.dirty = False
+            for node in list(self.nodes):
+                self.happen("UpdateUI", node)
+        return busy
+
+    def settle(self, done: Callable[[], bool] = lambda: True, seconds: float = 60.0) -> None:
+        """Let the event loop turn until something is so, and nothing is left to do."""
+        deadline, calm = time.monotonic() + seconds, 0
+        while calm < 4 or not done():
+            assert time.monotonic() < deadline, "it did not happen in time"
+            calm = 0 if self.turn() else calm + 1
+            time.sleep(0.005)
 
     def connect(self, node: FakeNode, number: int, above: FakeNode | None) -> None:
         """Connect by hand, as an artist does: Nuke then fires a knob that is none."""
@@ -983,23 +1262,70 @@ class FakeNuke:
         node.add("frame", "String_Knob", "")
         node.add("first", "Int_Knob", first)
         node.add("last", "Int_Knob", last)
+        node.add("proxy", "File_Knob", "")
+        node.add("on_error", "Enumeration_Knob", "error", ("error", "black", "checkerboard"))
+        for name in ("before", "after"):
+            node.add(name, "Enumeration_Knob", "hold", ("hold", "loop", "bounce", "black"))
+        node.add("reload", "PyScript_Knob", "")
         node._range = (first, last)
         return node
 
     def plain(self, kind: str) -> FakeNode:
-        return self._put(FakeNode(self, kind, f"{kind}{len(self.nodes) + 1}"))
+        node = self._put(FakeNode(self, kind, f"{kind}{len(self.nodes) + 1}"))
+        node.add("disable", "Boolean_Knob", False)
+        for name, knob, value, choices in _PLAIN.get(kind, ()):
+            node.add(name, knob, value, choices)
+        if kind == "Write":
+            file_type = node["file_type"]
+
+            def chosen(value: Any) -> bool:
+                if value == "exr":  # its knobs are there from now on
+                    for name, choices in _EXR.items():
+                        node.add(name, "Enumeration_Knob", choices[0], choices)
+                return FakeKnob.setValue(file_type, value)
+
+            file_type.setValue = chosen  # type: ignore[method-assign]
+        return node
+
+    def ofx(self) -> FakeNode:
+        """The OpenFX node; without it the gizmo that stands in its place."""
+        node = self._put(FakeNode(self, ENGINE, f"{ENGINE}{len(self.nodes) + 1}"))
+        for each in declared():
+            node.add(each.name, OF_KIND[each.kind], each.default, each.choices)
+        node.add("use_mask", "Boolean_Knob", True)
+        node.add("worker_timeout", "Double_Knob", 60.0)
+        node.add("restart_worker", "PyScript_Knob", "")
+        node.add("version", "String_Knob", "0.1.0")
+        if not self.has_engine:
+            node.add("semblance_stand_in", "String_Knob", "1")
+        return node
 
     def semblance(self, kind: str, cls: type[FakeGroup]) -> FakeGroup:
         group = cls(self, kind, f"Semblance{len(self.nodes) + 1}")
         self._put(group)
-        group.add("semblance_gizmo", "String_Knob", "1")
-        group.add("output_folder", "File_Knob", "")
-        inner = self._put(FakeNode(self, ENGINE, "ENGINE"))
-        inner._group = group
-        for each in declared():
-            inner.add(each.name, OF_KIND[each.kind], each.default, each.choices)
-            group.add(each.name, "Link_Knob", "")
-        inner.add("use_mask", "Boolean_Knob", True)
+        text = (ROOT / "gizmos" / "Semblance.gizmo").read_text(encoding="utf-8")
+        for code, name, rest in re.findall(r"addUserKnob \{(\d+) (\w+)(.*)\}", text):
+            link, choices = re.search(r"T (ENGINE\.\w+)", rest), re.search(r"M \{(.*)\}", rest)
+            words = tuple(choices[1].split()) if choices else ()
+            preset = re.search(rf"^ {name} (.*)$", text, re.M)
+            value = preset[1].strip('"') if preset else ""
+            knob = _OF_CODE[int(code)]
+            held: Any = link[1] if link else value
+            if knob in ("Double_Knob", "Boolean_Knob"):
+                held = held == "true" if knob == "Boolean_Knob" else float(held)
+            group.add(name, knob, held, words)
+        group.add("label", "String_Knob", "")
+        group.add("tile_color", "Int_Knob", 0x7A5A8CFF)
+        inner = self.ofx()
+        for each, name, number in (
+            (inner, "ENGINE", None), (self.plain("Input"), "Source", 0),
+            (self.plain("Input"), "Roto", 1), (self.plain("Output"), "Output1", None),
+        ):  # fmt: skip
+            each._group, each._name = group, name
+            if number is not None:
+                each.add("number", "Int_Knob", number)
+        inner._inputs = {0: group.node("Source"), 1: group.node("Roto")}
+        group.node("Output1")._inputs = {0: inner}
         return group
 
     def _put(self, node: Any) -> Any:
@@ -1012,6 +1338,15 @@ class FakeUndo:
 
     def __init__(self, nuke: FakeNuke) -> None:
         self._nuke = nuke
+
+    def disable(self) -> None:
+        self._nuke.on_main()
+        assert self._nuke._undoing, "it is disabled already"
+        self._nuke._undoing = False
+
+    def enable(self) -> None:
+        self._nuke.on_main()
+        self._nuke._undoing = True
 
     def begin(self) -> None:
         self._nuke.on_main()

@@ -35,6 +35,7 @@ from semblance.track.file import load_track
 
 GIZMOS = ROOT / "gizmos"
 NAMES = ("Semblance.gizmo", "SemblanceBlend.gizmo", "SemblanceCat.gizmo")
+STAND_IN = f"stand_in/{ENGINE}.gizmo"
 RGB = ("rgba.red", "rgba.green", "rgba.blue")
 
 
@@ -55,7 +56,7 @@ def gizmo(name: str) -> ScriptNode:
 
 def test_the_files_are_what_the_knobs_say():
     made = maker().generated()
-    assert sorted(made) == sorted(NAMES)
+    assert sorted(made) == sorted((*NAMES, STAND_IN))
     for name, text in made.items():
         committed = (GIZMOS / name).read_bytes().decode()
         assert committed == text, "run `python gizmos/make_gizmos.py`"
@@ -94,6 +95,19 @@ def test_the_live_node_links_every_knob_once_with_its_help():
         assert links[each.name].text == f"ENGINE.{each.name}"
         assert links[each.name].tip.startswith(each.help)
         assert each.unit in links[each.name].tip
+
+
+def test_what_stands_in_for_the_openfx_node_has_its_name_knobs_and_defaults():
+    (made,) = read_script((GIZMOS / STAND_IN).read_text(encoding="utf-8")).children
+    assert engine_knobs() <= set(made.user)
+    for each in declared():
+        value = made.knobs.get(each.name, "")
+        assert made.user[each.name].choices == each.choices
+        assert each.default == (
+            value == "true" if each.kind == "bool" else type(each.default)(value)
+        )
+    output = next(each for each in made.children if each.kind == "Output")
+    assert output.inputs[0].kind == "Read"  # of no file: a render fails, and passes no plate
 
 
 def test_the_live_node_has_source_and_roto_in_the_order_of_the_clips():

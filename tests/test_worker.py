@@ -23,9 +23,11 @@ from typing import Any
 import numpy as np
 import pytest
 
+import helpers_adapters as graphs
 from conftest import WHOLE, a_face, a_plate
 from helpers_model import tiny_model
 from semblance import release, shot
+from semblance.adapt import adapt
 from semblance.cli import main
 from semblance.errors import Cancelled
 from semblance.exr import Sequence as Frames
@@ -331,6 +333,19 @@ def test_a_frame_through_the_link_has_the_bits_of_apply(name, link, tmp_path):
     changed = not np.array_equal(expected, one.pixels(), equal_nan=True)
     assert changed, "a frame that changes nothing would show nothing"
     for _ in range(2):  # the second time from the cache
+        assert_same_bits(one.linked(link, written(one.track, tmp_path)), expected)
+
+
+@pytest.mark.parametrize("roto", [{}, {"roto_file": SHAPES, "roto_mode": "add"}])
+def test_a_network_that_looks_farther_around_the_face_has_the_bits_of_apply(roto, link, tmp_path):
+    model = tmp_path / "graph.adapter.json"
+    adapt(graphs.dfm(tmp_path / "graph.onnx", morphs=True), model, name="Ada Kestrel")
+    # A plate around the face and around what the network sees of it; and a slate at its foot.
+    window = Window(-60, -50, 180, 140)
+    one = replace(PLAIN, plate=drawn(window), model=model, knobs=roto)
+    expected = applied(one, one.track, tmp_path)
+    assert not np.array_equal(expected[:120], one.pixels()[:120], equal_nan=True)
+    for _ in range(2):
         assert_same_bits(one.linked(link, written(one.track, tmp_path)), expected)
 
 

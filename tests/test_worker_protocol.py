@@ -48,11 +48,12 @@ SAMPLES = [
     protocol.Ping(1 << 62),
     protocol.Pong(-(1 << 63)),
     protocol.Error("and so"),
+    protocol.File(3, 1001.0, b"abc", (80, 60), "s.exr", "r.exr", "m.exr"),
 ]
 
 
 def test_the_samples_are_all_there_is():
-    assert [type(each).TYPE for each in SAMPLES] == list(range(1, 16)) == list(protocol.MESSAGES)
+    assert [type(each).TYPE for each in SAMPLES] == list(range(1, 17)) == list(protocol.MESSAGES)
 
 
 @pytest.mark.parametrize("message", SAMPLES, ids=lambda each: type(each).__name__)
@@ -103,7 +104,7 @@ def test_an_unknown_tag_is_passed_over_and_a_known_one_counts_once():
     [
         (b"HTTP" + struct.pack("<HHIIQ", 1, 1, 0, 0, 1), "begins with"),
         (b"SMBL" + struct.pack("<HHIIQ", 2, 1, 0, 0, 1), "protocol 2"),
-        (b"SMBL" + struct.pack("<HHIIQ", 1, 16, 0, 0, 1), "no message 16"),
+        (b"SMBL" + struct.pack("<HHIIQ", 1, 17, 0, 0, 1), "no message 17"),
         (b"SMBL" + struct.pack("<HHIIQ", 1, 1, (1 << 20) + 1, 0, 1), "the most is"),
         (b"SMBL" + struct.pack("<HHIIQ", 1, 1, 0, 0, 0), "after message 0"),
     ],

@@ -5,7 +5,7 @@
 #include <stddef.h>
 
 /* Sent in the worker's hello: equal where plug-in and worker know the same knobs. */
-#define SEMBLANCE_KNOBS_DIGEST "3694d46398e9505b"
+#define SEMBLANCE_KNOBS_DIGEST "5181893bf2f4a70b"
 #define SEMBLANCE_KNOB_COUNT 32
 
 typedef enum {
@@ -34,13 +34,13 @@ static const char *const semblance_choices_blend_mode[] = {"over", "multiband", 
 static const char *const semblance_choices_view[] = {"result", "patch", "matte", "difference", "landmarks", "canonical", NULL};
 
 static const semblance_knob semblance_knobs[SEMBLANCE_KNOB_COUNT] = {
-    {"model", "model", "model", "Likeness model (.onnx) that draws the face.", "", SEMBLANCE_FILE, 0, 0.0, "", 0.0, 0.0, 0.0, 0.0, NULL, 1, 0.0, 0},
+    {"model", "model", "model", "Likeness model (.onnx, .adapter.json) that draws the face.", "", SEMBLANCE_FILE, 0, 0.0, "", 0.0, 0.0, 0.0, 0.0, NULL, 1, 0.0, 0},
     {"likeness", "model", "likeness", "Name of the likeness inside the model; empty takes its only one.", "", SEMBLANCE_TEXT, 0, 0.0, "", 0.0, 0.0, 0.0, 0.0, NULL, 0, 0.0, 0},
     {"face", "model", "face", "Which tracked face of the plate is replaced, by its number.", "", SEMBLANCE_INT, 0, 0.0, "", 0.0, 99.0, 0.0, 9.0, NULL, 0, 0.0, 0},
     {"input_space", "colour", "input space", "Colour space of the plate, by its OCIO name; auto reads it from the file, else scene-linear Rec.709.", "", SEMBLANCE_TEXT, 0, 0.0, "auto", 0.0, 0.0, 0.0, 0.0, NULL, 0, 0.0, 0},
     {"auto_exposure", "colour", "auto exposure", "Bring the face to the level the network knows, steady over the shot.", "", SEMBLANCE_BOOL, 0, 1.0, "", 0.0, 0.0, 0.0, 0.0, NULL, 0, 0.0, 0},
     {"exposure", "colour", "exposure", "Exposure of the network's view, added to the automatic one; the plate keeps its own.", "stops", SEMBLANCE_FLOAT, 1, 0.0, "", -16.0, 16.0, -4.0, 4.0, NULL, 0, 0.0, 0},
-    {"track_file", "track", "track file", "Track of the performer's face (JSON); empty tracks the plate on the way.", "", SEMBLANCE_FILE, 0, 0.0, "", 0.0, 0.0, 0.0, 0.0, NULL, 0, 0.0, 0},
+    {"track_file", "track", "track file", "Track of the performer's face (JSON, CSV, .nk); empty tracks the plate on the way.", "", SEMBLANCE_FILE, 0, 0.0, "", 0.0, 0.0, 0.0, 0.0, NULL, 0, 0.0, 0},
     {"smoothing", "track", "smoothing", "Zero-phase smoothing of the track, as the deviation of its filter; 0 keeps it as it is.", "frames", SEMBLANCE_FLOAT, 0, 1.0, "", 0.0, 10.0, 0.0, 3.0, NULL, 0, 0.0, 0},
     {"identity_strength", "identity", "identity strength", "Morph from the performer's own face (0) to the likeness (1), made in the network.", "", SEMBLANCE_FLOAT, 1, 1.0, "", 0.0, 1.0, 0.0, 1.0, NULL, 1, 0.0, 0},
     {"looks", "identity", "looks", "Looks that the network takes at a face, from slightly other crops, and averages: more is steadier and slower.", "", SEMBLANCE_INT, 0, 9.0, "", 1.0, 9.0, 1.0, 9.0, NULL, 0, 0.0, 0},

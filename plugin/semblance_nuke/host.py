@@ -11,7 +11,10 @@ Foundry, NUKE Python API reference and developer's guide: Threading, Callbacks, 
 from __future__ import annotations
 
 import os
-from collections.abc import Callable, Iterator
+import subprocess
+import sys
+import threading
+from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
 from typing import Any, Optional, Protocol, Union
 
@@ -49,6 +52,15 @@ class Knob(Protocol):
 
     def hasExpression(self) -> bool:
         """Return whether an expression moves it."""
+
+    def toScript(self) -> str:
+        """Return its value, curve or expression as a script holds it."""
+
+    def fromScript(self, text: str) -> Any:
+        """Take what `toScript` gave."""
+
+    def execute(self) -> Any:
+        """Press it, where it is a button."""
 
     def evaluate(self) -> Optional[str]:
         """Return the text of a file knob, its Tcl evaluated."""
@@ -90,6 +102,15 @@ class Node(Protocol):
     def setXYpos(self, x: int, y: int) -> None:
         """Move it in the node graph."""
 
+    def opHashes(self) -> list[int]:
+        """Return names of what it delivers at the current frame; none of a group."""
+
+    def dependencies(self) -> list[Any]:
+        """Return the nodes that it takes pixels or values of."""
+
+    def clones(self) -> int:
+        """Return how many clones of it there are."""
+
 
 class Progress(Protocol):
     """A progress bar that can be cancelled; may be used from any thread."""
@@ -105,7 +126,7 @@ class Progress(Protocol):
 
 
 class Host(Protocol):
-    """What this package asks of Nuke. All but `later` and `progress` on the main thread alone."""
+    """What this package asks of Nuke. All but `later`, `soon` and `progress` on the main thread."""
 
     @property
     def gui(self) -> bool:
@@ -155,6 +176,82 @@ class Host(Protocol):
 
     def listen(self, node: Any, call: Callable[[], None]) -> Callable[[], None]:
         """Have something called when a knob of a node changes; returns what ends that."""
+
+    def soon(self, call: Callable[[], object]) -> None:
+        """Have something called on the main thread when Nuke is done with what it does now.
+
+        What a callback may not do itself: change the graph, or render.
+        """
+
+    def quiet(self) -> Any:
+        """Return a context in which changes are no step of undo and leave the script unmodified."""
+
+    def ask(self, text: str, default: str) -> Optional[str]:
+        """Ask for a line of text; None where the artist said no, or there is no screen."""
+
+    def open_folder(self, path: str) -> None:
+        """Show a folder in the system's own window, or print its name where there is no screen."""
+
+    def go(self, frame: int) -> None:
+        """Make a frame the current one."""
+
+    def proxy(self) -> bool:
+        """Return whether the script is seen through its proxies."""
+
+    def views(self) -> list[str]:
+        """Return the names of the project's views."""
+
+    def size(self, node: Any) -> tuple[int, int, float]:
+        """Return width, height and pixel aspect of a node's format at the full resolution."""
+
+    def nodes(self) -> list[Any]:
+        """Return every node of the script, those inside groups too."""
+
+    def add(self, group: Any, kind: str, name: str) -> Any:
+        """Create a node inside a group.
+
+        Raises
+        ------
+        RuntimeError
+            Nuke does not know the class.
+        """
+
+    def add_layer(self, name: str, channels: Sequence[str]) -> None:
+        """Make a layer known to the script."""
+
+    def remove(self, node: Any) -> None:
+        """Delete a node."""
+
+    def add_knob(self, node: Any, kind: str, name: str, label: str, choices: Sequence[str]) -> None:
+        """Give a node a knob of one of Nuke's classes."""
+
+    def link(self, group: Any, name: str, target: str) -> None:
+        """Have a link of a group lead to a knob of a node inside."""
+
+    def render(self, write: Any, frame: int, view: str) -> None:
+        """Render one frame of a Write.
+
+        Raises
+        ------
+        RuntimeError
+            It fails, was cancelled, or Nuke renders something else.
+        """
+
+    def rendering(self) -> bool:
+        """Return whether Nuke renders a Write now."""
+
+    def on(self, event: str, call: Callable[[], None], kind: str) -> Callable[[], None]:
+        """Have something called at an event, for nodes of a class; returns what ends that.
+
+        Parameters
+        ----------
+        event : str
+            As Nuke's ``addOnCreate`` without ``add``.
+        call : callable
+            Without arguments.
+        kind : str
+            The class; ``*`` for any.
+        """
 
 
 class NukeHost:
@@ -255,6 +352,109 @@ class NukeHost:
 
         def end() -> None:
             self._nuke.removeKnobChanged(call, node=node)
+
+        return end
+
+    def soon(self, call: Callable[[], object]) -> None:
+        """Have something called on the main thread when Nuke is done with what it does now."""
+        if self.gui:  # which refuses to be asked from the main thread itself
+            asked = threading.Thread(target=self.later, args=(call,), daemon=True)
+            asked.start()
+        else:
+            call()
+
+    @contextmanager
+    def quiet(self) -> Iterator[None]:
+        """Return a context in which changes are no step of undo and leave the script unmodified."""
+        root, undo = self._nuke.root(), self._nuke.Undo()
+        modified = root.modified()
+        undo.disable()
+        try:
+            yield
+        finally:
+            undo.enable()
+            root.setModified(modified)
+
+    def ask(self, text: str, default: str) -> Optional[str]:
+        """Ask for a line of text; None where the artist said no, or there is no screen."""
+        return self._nuke.getInput(text, default) if self.gui else None
+
+    def open_folder(self, path: str) -> None:
+        """Show a folder in the system's own window, or print its name where there is no screen."""
+        if not self.gui:
+            self.tell(path)
+        elif sys.platform == "win32":
+            os.startfile(path)
+        else:
+            program = "open" if sys.platform == "darwin" else "xdg-open"
+            try:
+                subprocess.Popen([program, path], stdin=subprocess.DEVNULL)
+            except OSError:
+                self.tell(path)
+
+    def go(self, frame: int) -> None:
+        """Make a frame the current one."""
+        if frame != self.frame():
+            self._nuke.frame(frame)
+
+    def proxy(self) -> bool:
+        """Return whether the script is seen through its proxies."""
+        return bool(self._nuke.root().knob("proxy").value())
+
+    def views(self) -> list[str]:
+        """Return the names of the project's views."""
+        return list(self._nuke.views())
+
+    def size(self, node: Any) -> tuple[int, int, float]:
+        """Return width, height and pixel aspect of a node's format at the full resolution."""
+        held = node.format()
+        return held.width(), held.height(), held.pixelAspect()
+
+    def nodes(self) -> list[Any]:
+        """Return every node of the script, those inside groups too."""
+        return list(self._nuke.allNodes(recurseGroups=True))
+
+    def add(self, group: Any, kind: str, name: str) -> Any:
+        """Create a node inside a group."""
+        group.begin()
+        try:
+            made = self._nuke.createNode(kind, inpanel=False)
+        finally:
+            group.end()
+        made.setName(name)
+        return made
+
+    def add_layer(self, name: str, channels: Sequence[str]) -> None:
+        """Make a layer known to the script."""
+        self._nuke.Layer(name, [f"{name}.{channel}" for channel in channels])
+
+    def remove(self, node: Any) -> None:
+        """Delete a node."""
+        self._nuke.delete(node)
+
+    def add_knob(self, node: Any, kind: str, name: str, label: str, choices: Sequence[str]) -> None:
+        """Give a node a knob of one of Nuke's classes."""
+        make = getattr(self._nuke, kind)
+        node.addKnob(make(name, label, list(choices)) if choices else make(name, label))
+
+    def link(self, group: Any, name: str, target: str) -> None:
+        """Have a link of a group lead to a knob of a node inside."""
+        group.knob(name).setLink(target)
+
+    def render(self, write: Any, frame: int, view: str) -> None:
+        """Render one frame of a Write."""
+        self._nuke.execute(write, frame, frame, 1, [view])
+
+    def rendering(self) -> bool:
+        """Return whether Nuke renders a Write now."""
+        return bool(self._nuke.executing())
+
+    def on(self, event: str, call: Callable[[], None], kind: str) -> Callable[[], None]:
+        """Have something called at an event, for nodes of a class; returns what ends that."""
+        getattr(self._nuke, f"add{event}")(call, nodeClass=kind)
+
+        def end() -> None:
+            getattr(self._nuke, f"remove{event}")(call, nodeClass=kind)
 
         return end
 

@@ -32,7 +32,8 @@ class Outcome:
     Parameters
     ----------
     code : int
-        Exit code: 0 done, 1 failed or some frames did, 2 the command line makes no sense.
+        Exit code: 0 done, 1 failed or some frames did, 2 the command line makes no sense, 3 the
+        likeness is not released for it.
     said : mapping
         The summary that it printed as JSON; empty where it printed none.
     complaints : tuple of str

@@ -1,8 +1,8 @@
 """What the buttons and callbacks of a Semblance node do.
 
 Every function takes the `Host` first, so that the tests can run them in a Nuke of their own. A node
-is either the gizmo, the group that it became, or the bare OpenFX node; `engine` finds the last,
-whose knobs are the declared ones.
+is either the gizmo, the group that it became, or the bare OpenFX node; `engine` finds what holds
+the declared knobs: the last, or what stands in its place where the group works by frames.
 """
 
 from __future__ import annotations
@@ -27,14 +27,18 @@ __all__ = [
     "ENGINE",
     "Source",
     "analyse",
+    "asked_range",
     "bake",
+    "by_frames",
     "changed",
     "create",
     "engine",
     "file_space",
     "live_space",
     "pick_space",
+    "read_above",
     "read_knob",
+    "reporting",
     "send_to_farm",
     "snapshot",
     "source",
@@ -49,6 +53,10 @@ MARK: Final = "semblance_gizmo"
 """The hidden knob by which a group is known as ours."""
 
 _INNER: Final = "ENGINE"
+_FRAMES: Final = "NoOp"
+"""Class of the inner node where the group works by frames."""
+
+_RANGE: Final = re.compile(r"\s*(?P<first>-?\d+)\s*(?:-\s*(?P<last>-?\d+))?\s*")
 _THROUGH: Final = frozenset({"Dot", "NoOp"})
 """What may stand between a Read and the node without changing a pixel."""
 
@@ -61,7 +69,7 @@ _DEPTH: Final = 1000
 
 
 def engine(node: Any) -> Optional[Any]:
-    """Return the OpenFX node of a Semblance node, or None where it is no such node."""
+    """Return what holds a Semblance node's declared knobs, or None where it is no such node."""
     if node.Class() == ENGINE:
         return node
     if node.knob(MARK) is None:
@@ -74,14 +82,13 @@ def create(host: Host) -> Any:
 
     It becomes a group, which the script holds: a render node then needs the OpenFX node alone.
     """
-    with _reporting(host):
+    with reporting(host):
         try:
             gizmo = host.create(GIZMO, False)
         except RuntimeError as error:
             raise EnvironmentFault(
                 f"Nuke can't make the node ({error})",
-                "Run `semblance install-host`, put the folder it names into OFX_PLUGIN_PATH and "
-                "start Nuke again. Nuke Non-commercial loads no OpenFX nodes.",
+                "Put the folder plugin/semblance_nuke on Nuke's plugin path, and start Nuke again.",
             ) from error
         group = host.ungroup(gizmo)
         pick_space(host, group)
@@ -220,7 +227,7 @@ def pick_space(host: Host, node: Any) -> None:
     """Set the knob `input_space` to what arrives at the node."""
     inner = engine(node)
     if inner is not None:
-        inner.knob("input_space").setValue(live_space(host, _read_above(node)[0]))
+        inner.knob("input_space").setValue(live_space(host, read_above(node)[0]))
 
 
 def _is_on(node: Any, name: str) -> bool:
@@ -263,7 +270,7 @@ def source(host: Host, node: Any, number: int = 0) -> Source:
         There is no Read, it reads nothing, or it renumbers its frames.
     """
     which = ("Source", "Roto")[number]
-    read, skipped = _read_above(node, number)
+    read, skipped = read_above(node, number)
     if read is None:
         raise InputError(
             f"{node.name()}: there is no Read above the input {which}, so there are no files to "
@@ -285,7 +292,7 @@ def source(host: Host, node: Any, number: int = 0) -> Source:
     )
 
 
-def _read_above(node: Any, number: int = 0) -> tuple[Optional[Any], tuple[str, ...]]:
+def read_above(node: Any, number: int = 0) -> tuple[Optional[Any], tuple[str, ...]]:
     """Return the first Read along the main inputs, and the nodes before it that change pixels."""
     skipped: list[str] = []
     here = node.input(number)
@@ -321,7 +328,7 @@ def _stem(pattern: str) -> str:
 
 def analyse(host: Host, node: Any) -> None:
     """Track the face through the shot of the Read above, and set the knob `track_file`."""
-    with _reporting(host):
+    with reporting(host):
         inner = _own(node)
         shot = source(host, node)
         track = _folder(host, node) / f"{_stem(shot.pattern)}.track.json"
@@ -345,7 +352,7 @@ def analyse(host: Host, node: Any) -> None:
 
 def bake(host: Host, node: Any) -> None:
     """Render the files of the Read above with their layers, and create a Read of the result."""
-    with _reporting(host):
+    with reporting(host):
         order = _order(host, node)
         files = order.files
         before = [_stamp(file) for file in files]
@@ -367,7 +374,7 @@ def bake(host: Host, node: Any) -> None:
 
 def send_to_farm(host: Host, node: Any) -> None:
     """Write the bake as a folder that a farm renders, and say where it lies and what takes it."""
-    with _reporting(host):
+    with reporting(host):
         order = _order(host, node)
         if not order.values.get("track_file"):
             raise InputError(
@@ -424,7 +431,7 @@ def _order(host: Host, node: Any) -> _Order:
 
 
 def _read_result(host: Host, group: Any, shot: Source, result: str) -> None:
-    above = _read_above(group)[0]
+    above = read_above(group)[0]
     read = host.create("Read", False)
     read.setInput(0, None)
     read.knob("file").setValue(result)
@@ -504,9 +511,43 @@ def _start(
 # --- the model -------------------------------------------------------------------------------
 
 
+def by_frames(node: Any) -> None:
+    """Refuse a node that does not work by frames.
+
+    Raises
+    ------
+    InputError
+        It is another node, or a live one.
+    """
+    if _own(node).Class() != _FRAMES:
+        raise InputError(
+            f"{node.name()} is live, and makes its frames as they are looked at",
+            "Set its engine to frames first.",
+        )
+
+
+def asked_range(host: Host, node: Any) -> Optional[tuple[int, int]]:
+    """Ask for a range of frames, by default all of the plate's; None where the artist said no.
+
+    Raises
+    ------
+    InputError
+        It is no range.
+    """
+    source = node.input(0)
+    first, last = (1, 1) if source is None else (source.firstFrame(), source.lastFrame())
+    text = host.ask("Frames", f"{first}-{last}")
+    if text is None:
+        return None
+    found = _RANGE.fullmatch(text)
+    if found is None or int(found["last"] or found["first"]) < int(found["first"]):
+        raise InputError(f"{text!r} is no range of frames", "Give one as 1001-1012.")
+    return int(found["first"]), int(found["last"] or found["first"])
+
+
 def update_model(host: Host, node: Any) -> None:
     """Set the knob `model` to the newest version beside it, and say which that is."""
-    with _reporting(host):
+    with reporting(host):
         inner = _own(node)
         current = Path(str(inner.knob("model").value()))
         newest = _newest(current)
@@ -540,7 +581,7 @@ def _newest(model: Path) -> Path:
 
 
 @contextmanager
-def _reporting(host: Host) -> Iterator[None]:
+def reporting(host: Host) -> Iterator[None]:
     """Be the border: what the user can mend is told in one line, everything else goes on."""
     try:
         yield

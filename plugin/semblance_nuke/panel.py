@@ -31,17 +31,20 @@ class Sync:
         self._host, self._name, self._model = host, node.fullName(), model
         self._knobs = {each.name: each for each in declared()}
         self._writing = False
-        inner = engine(node)
+        self._heard = ""
         self._ends: list[Callable[[], None]] = [
-            host.listen(each, self._from_node) for each in (node, inner) if each is not None
+            host.listen(node, self._from_node),
+            model.listen(self._from_panel),
+            self._hear_no_more,
         ]
-        self._ends.append(model.listen(self._from_panel))
+        self._end_inner: Callable[[], None] = _nothing
         self.refresh()
 
     def refresh(self) -> None:
         """Show what the node holds at the current frame."""
         inner = self._inner()
         if inner is not None:
+            self._hear(inner)
             frame = self._host.frame()
             self._model.frame = frame
             for declaration in self._knobs.values():
@@ -51,6 +54,16 @@ class Sync:
         """End both ways."""
         while self._ends:
             self._ends.pop()()
+
+    def _hear(self, inner: Any) -> None:
+        """Listen to the inner node: another engine is another node."""
+        if inner.Class() != self._heard:
+            self._hear_no_more()
+            self._heard, self._end_inner = inner.Class(), self._host.listen(inner, self._from_node)
+
+    def _hear_no_more(self) -> None:
+        self._end_inner()
+        self._heard, self._end_inner = "", _nothing
 
     def _inner(self) -> Optional[Any]:
         node = self._host.find(self._name)
@@ -119,6 +132,10 @@ class PanelKnob:
         """Follow the node, as Nuke asks when the properties open or the frame changes."""
         if self._sync is not None:
             self._sync.refresh()
+
+
+def _nothing() -> None:
+    """End what never began."""
 
 
 def _line(text: str) -> Any:

@@ -153,6 +153,7 @@ class Link:
         seconds: float = 15.0,
         name: str = "semblance.worker.client",
         knobs: Optional[str] = None,
+        environ: Optional[Mapping[str, str]] = None,
     ) -> Link:
         """Connect to the user's worker, and start one where none answers.
 
@@ -170,6 +171,8 @@ class Link:
             Who this is, for the worker's log.
         knobs : str, optional
             Digest of the knobs that the caller knows; that of this installation by default.
+        environ : mapping, optional
+            As `start` takes it.
 
         Raises
         ------
@@ -190,7 +193,7 @@ class Link:
                     ) from None
             if started is None:
                 prepare(directory)
-                started = start(directory, command)
+                started = start(directory, command, environ)
             elif started.poll() is not None:
                 if started.returncode != 0:
                     raise WorkerError(
@@ -301,6 +304,25 @@ class Link:
         render = protocol.Render(**asked, slot=SLOT, filled=region.rectangle, offsets=offsets)
         done = self.render(render, seconds, number)
         return Frame(region, done, slot[result : result + pixels])
+
+    def file(
+        self, asked: protocol.File, seconds: float = 60.0, number: Optional[int] = None
+    ) -> protocol.Done:
+        """Render a frame from file to file.
+
+        Parameters
+        ----------
+        asked : File
+        seconds, number
+            As `render` takes them.
+
+        Raises
+        ------
+        Cancelled, JobFailed, WorkerError
+            As `render`.
+        """
+        number = self.number() if number is None else number
+        return self._ask(asked, protocol.Done, number, seconds)
 
     def number(self) -> int:
         """Return a number for the next job."""

@@ -32,6 +32,7 @@ __all__ = [
     "Done",
     "Error",
     "Failed",
+    "File",
     "Forget",
     "Header",
     "Hello",
@@ -381,16 +382,49 @@ class Error:
     reason: str = _tagged(60, _TEXT)
 
 
+@dataclass(frozen=True)
+class File:
+    """Client: render a frame from file to file; the pixels are those of `semblance apply`.
+
+    Parameters
+    ----------
+    instance, time, knobs
+        As `Plan` has them.
+    size : (int, int)
+        Width and height of the display window at the full resolution, in pixels: that of the
+        track. A file of another size is a proxy.
+    source, result : str
+        The plate's EXR file, and the one to be made in a folder that exists: R, G and B of the
+        rectangle that changed, and A, which is 1 there.
+    roto : str
+        The artist's matte, an EXR file; empty for none.
+    """
+
+    TYPE: ClassVar[int] = 16
+    instance: int = _tagged(10, _INT)
+    time: float = _tagged(11, _FLOAT)
+    knobs: bytes = _tagged(20, _BYTES)
+    size: tuple[int, int] = _tagged(70, _INT, 2)
+    source: str = _tagged(71, _TEXT)
+    result: str = _tagged(72, _TEXT)
+    roto: str = _tagged(73, _TEXT)
+
+    def __post_init__(self) -> None:
+        """Refuse what no picture can be."""
+        _check_range("time", (self.time,), -(2.0**31), 2.0**31)
+        _check_range("size", tuple(map(float, self.size)), 1.0, float(_FARTHEST))
+
+
 Message = Union[
     Hello, Welcome, Plan, Region, Slot, SlotReady, Render, Done, Failed, Cancel, Cancelled, Forget,
-    Ping, Pong, Error,
+    Ping, Pong, Error, File,
 ]  # fmt: skip
 
 MESSAGES: Final[Mapping[int, type]] = {
     each.TYPE: each
     for each in (
         Hello, Welcome, Plan, Region, Slot, SlotReady, Render, Done, Failed, Cancel, Cancelled,
-        Forget, Ping, Pong, Error,
+        Forget, Ping, Pong, Error, File,
     )
 }  # fmt: skip
 """Every message by its number."""

@@ -38,7 +38,7 @@ from semblance.worker.transport import (
 )
 
 if TYPE_CHECKING:
-    from semblance.worker.serving import Renderer
+    from semblance.worker.files import FileRenderer as Renderer
 
 __all__ = ["Settings", "serve"]
 
@@ -238,7 +238,7 @@ class _Server:
         """Load what computes, while the first client says who it is."""
         try:
             memory.keep_freed()
-            from semblance.worker.serving import Renderer
+            from semblance.worker.files import FileRenderer as Renderer
 
             settings = self.settings
             renderer = Renderer(
@@ -282,7 +282,10 @@ class _Server:
             if job.cancelled():
                 raise CancelledError("cancelled before it began")
             renderer = self.renderer.result()
-            made = renderer.render(frame.asked, frame.knobs, frame.view, job.cancelled)
+            if isinstance(frame.asked, protocol.File):
+                made = renderer.render_file(frame.asked, frame.knobs, job.cancelled)
+            else:
+                made = renderer.render(frame.asked, frame.knobs, frame.view, job.cancelled)
             total = 1000.0 * (time.monotonic() - frame.arrived)
             times = {"total": total, "pixels": made.pixels_ms, "pipeline": made.pipeline_ms}
             facts["ms"] = {name: round(each, 2) for name, each in {**times, **made.stages}.items()}
@@ -395,9 +398,9 @@ class _Frame:
 
     connection: _Connection
     instance: tuple[int, int]
-    asked: protocol.Render
+    asked: protocol.Render | protocol.File
     knobs: Knobs
-    view: memoryview
+    view: memoryview  # of the slot; of nothing where files are rendered
     arrived: float
 
 
@@ -489,10 +492,10 @@ class _Connection:
         arrived = time.monotonic()
         server = self._server
         answer: Message | None = None
-        if isinstance(message, protocol.Render):
-            render = message
+        if isinstance(message, (protocol.Render, protocol.File)):
+            asked = message
             answer = server.settled(
-                lambda: self._render(render, job, arrived), client=self.name, job=job
+                lambda: self._submit(asked, job, arrived), client=self.name, job=job
             )
         elif isinstance(message, protocol.Plan):
             plan = message
@@ -544,17 +547,22 @@ class _Connection:
             memory.close()
             self._server.room.give(memory.size)
 
-    def _render(self, asked: protocol.Render, number: int, arrived: float) -> Message | None:
-        memory = self._slots.get(asked.slot)
-        if memory is None:
-            raise ProtocolError(f"there is no slot {asked.slot}")
-        if any(offset + size > memory.size for offset, size in asked.placed()):
-            raise ProtocolError(f"a block ends after the slot's {memory.size} bytes")
+    def _submit(
+        self, asked: protocol.Render | protocol.File, number: int, arrived: float
+    ) -> Message | None:
+        view = memoryview(b"")
+        if isinstance(asked, protocol.Render):
+            memory = self._slots.get(asked.slot)
+            if memory is None:
+                raise ProtocolError(f"there is no slot {asked.slot}")
+            if any(offset + size > memory.size for offset, size in asked.placed()):
+                raise ProtocolError(f"a block ends after the slot's {memory.size} bytes")
+            view = memoryview(memory.view)
         if self._server.jobs.knows(self, number):
             raise ProtocolError(f"job {number} is not finished yet")
         knobs = protocol.decode_knobs(asked.knobs)
         instance = (self._process, asked.instance)
-        frame = _Frame(self, instance, asked, knobs, memoryview(memory.view), arrived)
+        frame = _Frame(self, instance, asked, knobs, view, arrived)
         return self._server.submit(frame, number)
 
 

@@ -28,14 +28,13 @@ from numpy.typing import NDArray
 
 from semblance import colour, pipeline, provenance, release
 from semblance.cache import StageCache
-from semblance.errors import KnobError, PlateError, TrackError, frame_context
+from semblance.errors import KnobError, PlateError, frame_context
 from semblance.face import Face, Roto, Track
 from semblance.knobs import Knobs, stage_key
 from semblance.model import Likeness, Manifest, read_manifest, sha256_of
 from semblance.plate import Plate, Window
 from semblance.roto import Shapes, load_shapes, rasterise
 from semblance.track.analyse import find_faces
-from semblance.track.file import load_track
 from semblance.track.head import head_pose
 from semblance.track.imported import import_track
 from semblance.track.provider import FaceProvider, open_provider
@@ -275,7 +274,10 @@ class Renderer:
         taken = time.perf_counter()
         with frame_context(planned.frame):
             face, stops, note = self._face(planned, plate, source, knobs)
-            roto = given if face is None else self._drawn(planned, face, given, filled, knobs)
+            roto = given
+            if face is not None:
+                region = pipeline.region(face, planned.placed.pixel_aspect, likeness)
+                roto = self._drawn(planned, region.intersection(filled), given, knobs)
             result = pipeline.render(
                 plate,
                 face,
@@ -289,7 +291,7 @@ class Renderer:
                 cancel=cancel,
             )
         finished, changed = result.plate, result.statistics.window or _NOWHERE
-        notes = [planned.note, note]
+        notes = [planned.note, note, likeness.notice]
         if planned.slate and result.statistics.found:
             finished = provenance.burn_in(finished, planned.slate)
             changed = _around(changed, _slate_window(planned.slate, plate))
@@ -332,30 +334,29 @@ class Renderer:
                 face, stops = self._tracked(knobs, placed, asked.pixel_aspect, frame)
             if knobs.mask.roto_file:
                 self._shapes_of(knobs, placed)
-            slate = self._slate(knobs, model)
-        needed, note = source, ""
+            verdict = self._verdict(knobs, model)
+        slate, needed, note = verdict.slate, source, ""
         if source.intersection(wanted).empty:
             needed = _NOWHERE
         elif knobs.track.track_file and face is None:
             note = f"frame {frame}: no face in {knobs.track.track_file}: the plate passes."
             needed = _NOWHERE if knobs.view.view == "result" else source
         elif face is not None and knobs.view.view == "result":
-            needed = pipeline.region(face, placed.pixel_aspect).intersection(source)
+            region = pipeline.region(face, placed.pixel_aspect, model.manifest)
+            needed = region.intersection(source)
+        note = " ".join(filter(None, (*(f"{each}." for each in verdict.warnings), note)))
         planned = _Planned(
             frame, placed, source, wanted, model.sha256, slate, needed, face, stops, note
         )
         return _with_slate(planned) if slate else _if_seen(planned)
 
-    def _slate(self, knobs: Knobs, model: _Model) -> str:
-        path = release.default_release_path(Path(knobs.model.model))
-        trust = (*self._trust, *release.default_trust_paths())
-        today = date.today()
-        stamps = tuple(_stamps(each) for each in (path, *trust))
-        verdict = self._verdicts.get(
+    def _verdict(self, knobs: Knobs, model: _Model) -> release.Verdict:
+        path, today = Path(knobs.model.model), date.today()
+        stamps = tuple(_stamps(each) for each in release.watched(path, self._trust))
+        return self._verdicts.get(
             (path, model.sha256, today, stamps),
-            lambda: release.verify(path, model.sha256, today, self._production, trust),
+            lambda: release.check(path, model.sha256, None, self._production, self._trust, today),
         )
-        return verdict.slate
 
     def _tracked(
         self, knobs: Knobs, placed: _Placement, pixel_aspect: float, frame: int
@@ -366,20 +367,11 @@ class Renderer:
         key = (str(path), stamp, number, placed.size, pixel_aspect)
 
         def load() -> tuple[Track, float | None]:
-            if path.suffix.lower() == ".csv":
-                track = import_track(path, size=placed.size, pixel_aspect=pixel_aspect, face=number)
-            else:
-                track = load_track(path, number)
+            track = import_track(path, size=placed.size, pixel_aspect=pixel_aspect, face=number)
             lumas = [face.luma for face in track.faces.values() if face.luma is not None]
             return track, colour.auto_stops(lumas) if lumas else None
 
         track, stops = self._tracks.get(key, load)
-        if track.size != placed.size:
-            raise TrackError(
-                f"the track {path} is of a plate of {track.size[0]} × {track.size[1]} pixels, "
-                f"this one has {placed.size[0]} × {placed.size[1]}",
-                "Track this plate, or give the track that was made of it.",
-            )
         sigma = knobs.track.smoothing
         smoothed = self._tracks.get((*key, sigma), lambda: smooth(track, sigma))
         face = smoothed.faces.get(frame)
@@ -394,14 +386,13 @@ class Renderer:
     # ------------------------------------------------------------------------------ rendering
 
     def _drawn(
-        self, planned: _Planned, face: Face, given: Roto | None, filled: Window, knobs: Knobs
+        self, planned: _Planned, window: Window, given: Roto | None, knobs: Knobs
     ) -> Roto | None:
         """Return the roto around a face: what a host gives, and the shapes drawn onto it."""
         if not knobs.mask.roto_file:
             return given
         placed = planned.placed
         shapes, name = self._shapes_of(knobs, placed)
-        window = pipeline.region(face, placed.pixel_aspect).intersection(filled)
 
         def draw() -> Roto | None:
             return rasterise(
