@@ -435,7 +435,7 @@ def test_an_absurd_size_is_refused_before_memory_is_taken(tmp_path: Path) -> Non
     huge = Attribute("box2i", np.array([0, 0, 199_999, 199_999], "<i4").tobytes()).data
     place = data.index(window, data.index(b"dataWindow"))
     path.write_bytes(data[:place] + huge + data[place + len(window) :])
-    with pytest.raises(PlateError, match=r"200000 × 200000 pixels .* more than 16 GiB"):
+    with pytest.raises(PlateError, match="200000 × 200000 pixels, more than 65536"):
         read_plate(path)
 
 

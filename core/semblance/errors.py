@@ -13,10 +13,11 @@
     │   ├── KnobError           a knob's name or value does not exist
     │   ├── OutputError         the result can't be written where it was asked to go
     │   ├── ReleaseError        the likeness is not released for this use
+    │   ├── CredentialError     a file can't be signed, or its credentials can't be read
     │   └── TrainingError       a run can't start, go on or be exported
     ├── EnvironmentFault      the machine must be mended
     │   ├── MissingPackageError a package of an extra is not installed
-    │   └── ProviderError       a compute provider that was asked for by name is not there
+    │   └── ProviderError       a compute provider that was asked for does not exist
     └── Cancelled             somebody asked to stop
 
 Low code raises the bare fact. `frame_context` adds the frame and the file at the one place that
@@ -32,6 +33,7 @@ from typing import Optional, Union
 
 __all__ = [
     "Cancelled",
+    "CredentialError",
     "EnvironmentFault",
     "FootageError",
     "InputError",
@@ -51,6 +53,17 @@ __all__ = [
 ]
 
 
+_LONGEST = 600
+"""Characters of a fact; what it quotes may come out of a file from anyone."""
+
+
+def _sentence(text: str) -> str:
+    """Return a text as one line of bounded length, without characters that steer a terminal."""
+    if not text.isprintable():
+        text = "".join(each if each.isprintable() else " " for each in text)
+    return text if len(text) <= _LONGEST else f"{text[: _LONGEST - 60]} … {text[-55:]}"
+
+
 class SemblanceError(Exception):
     """Root of all errors that are shown to a person as one line.
 
@@ -63,6 +76,7 @@ class SemblanceError(Exception):
     """
 
     def __init__(self, fact: str, remedy: str = "") -> None:
+        fact = _sentence(fact)
         super().__init__(fact)
         self.fact = fact
         self.remedy = remedy
@@ -121,6 +135,10 @@ class ReleaseError(InputError):
     """The likeness is not released for this use, or the release does not hold."""
 
 
+class CredentialError(InputError):
+    """A file can't be signed with that certificate, or a credential beside it can't be read."""
+
+
 class TrainingError(InputError):
     """A training run can't start, go on or be exported from what it was given."""
 
@@ -148,7 +166,7 @@ class MissingPackageError(EnvironmentFault):
 
 
 class ProviderError(EnvironmentFault):
-    """A compute provider that was asked for by name is not on this machine."""
+    """A compute provider that was asked for does not exist."""
 
 
 class Cancelled(SemblanceError):

@@ -15,7 +15,7 @@ from __future__ import annotations
 import difflib
 import hashlib
 import json
-import math
+import sys
 from collections.abc import Iterator, Mapping
 from dataclasses import asdict, dataclass, field, fields
 from functools import cache
@@ -103,7 +103,7 @@ class Knob:
         if self.kind in ("float", "int"):
             if isinstance(value, bool) or not isinstance(value, (int, float)):
                 self._refuse(value, "a number")
-            if not math.isfinite(value):
+            if not -sys.float_info.max <= value <= sys.float_info.max:
                 self._refuse(value, "a finite number")
             if self.kind == "int" and value != int(value):
                 self._refuse(value, "a whole number")
@@ -113,6 +113,8 @@ class Knob:
             return int(value) if self.kind == "int" else float(value)
         if not isinstance(value, str):
             self._refuse(value, "text")
+        if "\0" in value:
+            self._refuse(value, "text without null characters")
         if self.kind == "choice" and value not in self.choices:
             near = difflib.get_close_matches(value, self.choices, 1)
             hint = f" (did you mean {near[0]!r}?)" if near else ""
@@ -196,7 +198,11 @@ class ModelKnobs(_Checked):
     """Which face, by which model, on which performer."""
 
     model: str = knob(
-        "", "Likeness model (.onnx) that draws the face.", file=True, animates=False, idle=""
+        "",
+        "Likeness model (.onnx, .adapter.json) that draws the face.",
+        file=True,
+        animates=False,
+        idle="",
     )
     likeness: str = knob(
         "", "Name of the likeness inside the model; empty takes its only one.", animates=False
@@ -242,7 +248,7 @@ class TrackKnobs(_Checked):
 
     track_file: str = knob(
         "",
-        "Track of the performer's face (JSON); empty tracks the plate on the way.",
+        "Track of the performer's face (JSON, CSV, .nk); empty tracks the plate on the way.",
         label="track file",
         file=True,
         animates=False,

@@ -20,6 +20,7 @@ from collections.abc import Callable, Mapping
 from os import PathLike
 from typing import Any
 
+from semblance.documents import loads, read_text
 from semblance.errors import KnobError, frame_context
 from semblance.knobs import Knob, Knobs, Value, declared
 
@@ -42,8 +43,7 @@ def load_preset(path: str | PathLike[str]) -> dict[str, Any]:
     """
     with frame_context(None, path):
         try:
-            with open(path, encoding="utf-8") as file:
-                values = json.load(file)
+            values = loads(read_text(path))
         except OSError as error:
             raise KnobError(
                 f"the preset can't be read ({error.strerror})", "Give the path of a JSON file."

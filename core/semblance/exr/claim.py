@@ -16,12 +16,13 @@ import platform
 import secrets
 import sys
 import time
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from contextlib import contextmanager, suppress
 from datetime import datetime
 from pathlib import Path
 from typing import Any, BinaryIO, Final
 
+from semblance.documents import loads
 from semblance.errors import OutputError
 from semblance.exr.sequence import Sequence, compact
 
@@ -36,7 +37,7 @@ _UNKNOWN: Final = {errno.ENOLCK, errno.ENOSYS, errno.EOPNOTSUPP, errno.ENOTSUP, 
 
 
 @contextmanager
-def claim(output: Sequence, frames: tuple[int, ...]) -> Iterator[None]:
+def claim(output: Sequence, frames: tuple[int, ...]) -> Iterator[Callable[[], None]]:
     """Hold the files of some frames against every other render while this goes on.
 
     Parameters
@@ -45,6 +46,12 @@ def claim(output: Sequence, frames: tuple[int, ...]) -> Iterator[None]:
         What is written; its folder is there.
     frames : tuple of int
         The frames in work.
+
+    Yields
+    ------
+    callable
+        Raises `OutputError` where the folder is no longer the one that was claimed: a share that
+        went away leaves an empty folder under its name, on the machine's own disk.
 
     Raises
     ------
@@ -63,10 +70,35 @@ def claim(output: Sequence, frames: tuple[int, ...]) -> Iterator[None]:
             "Make room there, or name another folder.",
         ) from error
     try:
-        yield
+        yield _same_folder(output.folder)
     finally:
         if held is not None:
             _give_up(held)
+
+
+def _same_folder(folder: Path) -> Callable[[], None]:
+    """Return what says whether a folder is still the one that it is now."""
+
+    def found() -> tuple[int, int]:
+        try:
+            there = folder.stat()
+        except OSError as error:
+            raise OutputError(
+                f"the folder {folder} is gone: {error.strerror}",
+                "See whether its share is mounted, and render again with --resume.",
+            ) from error
+        return there.st_dev, there.st_ino
+
+    before = found()
+
+    def look() -> None:
+        if found() != before:
+            raise OutputError(
+                f"the folder {folder} is another one than when the render began",
+                "See whether its share is mounted, and render again with --resume.",
+            )
+
+    return look
 
 
 def _held(output: Sequence, frames: tuple[int, ...]) -> BinaryIO:
@@ -124,10 +156,12 @@ def _told(path: Path) -> dict[str, Any] | None:
                 path.unlink()
             return None
         try:
-            told = json.loads(file.read(_LONGEST))
+            told = loads(file.read(_LONGEST).decode())
         except (OSError, ValueError):
             return None
-    return told if isinstance(told, dict) else None
+    if not isinstance(told, dict) or not isinstance(told.get("frames"), list):
+        return None
+    return {**told, "frames": [each for each in told["frames"] if isinstance(each, int)]}
 
 
 def _give_up(file: BinaryIO) -> None:

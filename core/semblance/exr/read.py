@@ -32,6 +32,7 @@ from semblance.exr.container import (
     chunk_tables,
     parse_header,
 )
+from semblance.exr.limits import check_memory, check_size
 from semblance.face import Roto
 from semblance.plate import Plate, Window
 
@@ -42,9 +43,6 @@ PICTURE_LAYERS = ("rgba", "beauty", "main", "combined")
 
 _ROTO_CHANNELS = ("A", "Y", "R")
 """Channels that are a matte where a file holds several; the first one that is there."""
-
-_LARGEST = 16 << 30
-"""Bytes of pixels in one part that are still believed."""
 
 
 @dataclass(frozen=True)
@@ -233,6 +231,7 @@ def pixels(
         block = part.block(part.data_window if window is None else window)
         if block.window.empty:
             return {item.name: np.zeros((0, 0), item.dtype) for item in part.channels}, block.window
+        check_memory(part, block.window)
         bodies = (
             chunk_body(source.file, table, part, index, source.header.multipart)
             for index in block.indices
@@ -360,14 +359,7 @@ def _check(part: Part) -> None:
             f"the file's compression {part.compression} is not known",
             f"Write the frame again with one of {', '.join(COMPRESSIONS)}.",
         )
-    window = part.data_window
-    if window.width * window.height * part.pixel_bytes > _LARGEST:
-        size = window.width * window.height * part.pixel_bytes
-        raise PlateError(
-            f"the header claims {window.width} × {window.height} pixels in {len(part.channels)} "
-            f"channels ({size / 2**30:.0f} GiB), more than {_LARGEST >> 30} GiB",
-            "Check the file; crop the frame if it is really as large.",
-        )
+    check_size(part)
 
 
 def _stamp(file: BinaryIO) -> tuple[int, int]:
