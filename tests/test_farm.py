@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import os
+import re
 import shutil
 import signal
 import subprocess
@@ -234,7 +235,7 @@ def test_without_a_release_the_farm_refuses(folder: Path, program: Path, openjd:
     assert code != 0
     assert "release" in said
     assert held(folder / "out") == {}
-    assert "attempt 1 of 3" in said or "attempt" not in said
+    assert not re.search("attempt [0-9]", said)  # no other attempt would end otherwise
 
 
 def test_paths_are_mapped_to_the_machine(
@@ -297,6 +298,7 @@ def test_cancelling_ends_after_the_frame_in_work(folder: Path, tmp_path: Path) -
         ([1, -9, 0], False, 0, 3),
         ([1, 1, 1, 0], False, 1, 3),
         ([2, 0], False, 2, 1),
+        ([3, 0], False, 3, 1),
         ([1, 0], True, 1, 1),
     ],
 )

@@ -58,7 +58,9 @@ _NOTIFY_SECONDS: Final = 120
 """A cancelled chunk finishes the frame in work; a slow one may take that long."""
 
 _PAUSE_SECONDS: Final = 1.0
-_USAGE: Final = 2
+_SETTLED: Final = (0, 2, 3)
+"""Exit codes after which another attempt ends no otherwise: done, no sense, not released."""
+
 _DIED: Final = -9
 _STARTING_SECONDS: Final = 120.0
 _POLITE_SECONDS: Final = 10.0
@@ -444,8 +446,9 @@ def attempt(
 ) -> int:
     """Run a chunk until it is done, and return its last exit code.
 
-    A command line that makes no sense is not tried again, and neither is what was cancelled. The
-    pause doubles each time: a plate may still be on its way, a server may come back.
+    A command line that makes no sense is not tried again, and neither is a likeness that is not
+    released, nor what was cancelled. The pause doubles each time: a plate may still be on its way,
+    a server may come back.
 
     Parameters
     ----------
@@ -462,7 +465,7 @@ def attempt(
     """
     code = run()
     for number in range(1, attempts):
-        if code in (0, _USAGE) or cancelled():
+        if code in _SETTLED or cancelled():
             break
         how = f"signal {-code} ended it" if code < 0 else f"it ended with {code}"
         say(f"attempt {number} of {attempts} failed ({how}); again in {pause:g} s.")

@@ -6,17 +6,23 @@ Nothing is decoded that a header or a manifest can tell.
 from __future__ import annotations
 
 import json
+import re
 from collections.abc import Callable, Mapping
 from pathlib import Path
 from typing import Any
 
 from semblance import exr, model, provenance, release
+from semblance.documents import loads, read_text
 from semblance.errors import InputError, frame_context
+from semblance.model import description
 from semblance.plate import Window
 from semblance.roto import load_shapes
 from semblance.track.file import load_track
 
 __all__ = ["describe", "listing"]
+
+_CONTROLS = re.compile(r"[\x00-\x08\x0b-\x1f\x7f-\x9f]")
+"""What could steer a terminal: a file's texts come from anyone."""
 
 
 def describe(path: Path) -> dict[str, Any]:
@@ -73,7 +79,7 @@ def listing(described: Mapping[str, Any], indent: str = "") -> str:
             continue
         if isinstance(value, list):
             value = ", ".join(map(str, value))
-        lines.append(f"{indent}{name:<{width}}  {value}".rstrip())
+        lines.append(f"{indent}{name:<{width}}  {_CONTROLS.sub(' ', str(value))}".rstrip())
     return "\n".join(lines)
 
 
@@ -115,8 +121,19 @@ def _window(window: Window) -> list[int]:
 
 
 def _model(path: Path) -> dict[str, Any]:
-    manifest = model.read_manifest(path)
-    return {"kind": "model", "sha256": model.sha256_of(path), **json.loads(manifest.to_json())}
+    if description.is_description(path):
+        facts = description.read(path).facts()
+    else:
+        facts = json.loads(model.read_manifest(path).to_json())
+    sha256 = model.sha256_of(path)
+    verdict = release.check(path, sha256)
+    described = {
+        "kind": "model",
+        "sha256": sha256,
+        **facts,
+        "release_check": "valid" if verdict.valid else f"not valid: {verdict.reason}",
+    }
+    return {**described, **({"warnings": list(verdict.warnings)} if verdict.warnings else {})}
 
 
 def _document(path: Path) -> dict[str, Any]:
@@ -124,14 +141,26 @@ def _document(path: Path) -> dict[str, Any]:
     if form == "semblance-track":
         return _track(path)
     if form == "semblance-release":
-        return {"kind": "release", **release.read_draft(path).to_json()}
+        terms, warnings = release.terms(path)
+        return {"kind": "release", **terms, **({"warnings": list(warnings)} if warnings else {})}
+    if form == "semblance-revocations":
+        return {"kind": "revocations", **_withdrawn(path)}
+    if form == description.FORMAT:
+        return _model(path)
     if form == "semblance-roto":
         return _shapes(path)
     raise InputError(
-        f"its format is {form!r}; expected 'semblance-track', 'semblance-roto' or "
-        "'semblance-release'",
-        "Give a track, drawn shapes or a release.",
+        f"its format is {form!r}; expected 'semblance-track', 'semblance-roto', "
+        f"'semblance-release', 'semblance-revocations' or {description.FORMAT!r}",
+        "Give a track, drawn shapes, a release, a revocation list or a model.",
     )
+
+
+def _withdrawn(path: Path) -> dict[str, Any]:
+    listed = release.read_list(path)
+    described = listed.to_json()
+    described["revoked"] = {each.release: f"{each.on}: {each.reason}" for each in listed.revoked}
+    return described
 
 
 def _track(path: Path) -> dict[str, Any]:
@@ -177,7 +206,7 @@ def _folder(path: Path) -> dict[str, Any]:
 
 def _json(path: Path) -> dict[str, Any]:
     try:
-        found = json.loads(path.read_text(encoding="utf-8"))
+        found = loads(read_text(path))
     except (OSError, ValueError) as error:
         raise InputError(f"{path} can't be read as JSON: {error}", "Give another file.") from error
     if not isinstance(found, dict):

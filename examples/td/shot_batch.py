@@ -14,7 +14,6 @@ from __future__ import annotations
 import json
 import sys
 from collections.abc import Mapping
-from datetime import date
 from importlib.metadata import version
 from pathlib import Path
 from string import Template
@@ -71,11 +70,8 @@ def render(settings: Mapping[str, Any]) -> sb.ShotSummary:
         sb.save_track(track, track_file)
     model = Path(first.model.model)
     with sb.Likeness.open(model) as likeness:
-        verdict = release.verify(
-            release.default_release_path(model),
-            likeness.sha256,
-            date.today(),
-            trust=[EXAMPLES / "trust" / "kestrel-estate.pub"],
+        verdict = release.check(
+            model, likeness.sha256, trust=[EXAMPLES / "trust" / "kestrel-estate.pub"]
         )
 
         def marks(frame: int, of: sb.Knobs, plate: sb.Plate) -> Mapping[str, Any]:

@@ -35,7 +35,7 @@ __all__ = ["farm"]
 _PROGRAM = [sys.executable, "-c", "import sys; from semblance.cli import main; sys.exit(main())"]
 _PROVIDER = click.option(
     "--provider",
-    type=click.Choice(["auto", "cpu", "cuda", "tensorrt"]),
+    type=click.Choice(["auto", "cpu", "cuda", "tensorrt", "tensorrt-fp16"]),
     default="auto",
     show_default=True,
     help="What computes.",

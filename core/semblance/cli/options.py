@@ -24,6 +24,7 @@ __all__ = [
     "MODELS_DIR",
     "PRODUCTION",
     "PROGRESS",
+    "REFUSED",
     "TRUST",
     "USAGE",
     "Setting",
@@ -34,8 +35,9 @@ __all__ = [
     "tracker_option",
 ]
 
-DONE, FAILED, USAGE = 0, 1, 2
-"""Exit codes: the job is done; it failed, or some frames did; the command line makes no sense."""
+DONE, FAILED, USAGE, REFUSED = 0, 1, 2, 3
+"""Exit codes: the job is done; it failed, or some frames did; the command line makes no sense; the
+likeness is not released for it. Only what failed may come out otherwise when it is tried again."""
 
 FOLDER = click.Path(path_type=Path, file_okay=False)
 FILE = click.Path(path_type=Path, dir_okay=False)
@@ -88,7 +90,7 @@ def tracker_option(*names: str) -> Callable[[Any], Any]:
     return click.option(
         *names,
         "tracker",
-        type=click.Choice(["native", "mediapipe"]),
+        type=click.Choice(["native", "mediapipe", "onnx"]),
         default="native",
         show_default=True,
         help="What finds faces.",

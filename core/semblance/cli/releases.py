@@ -1,4 +1,4 @@
-"""Likeness releases: make, sign, check, show."""
+"""Likeness releases: make, sign, check, show, withdraw."""
 
 from __future__ import annotations
 
@@ -10,15 +10,15 @@ from typing import Any
 
 import click
 
-from semblance.cli.options import DONE, FAILED, FILE, JSON, PRODUCTION, TRUST
-from semblance.cli.terminal import print_json
+from semblance.cli.options import DONE, FILE, JSON, PRODUCTION, REFUSED, TRUST
+from semblance.cli.terminal import complain, print_json
 
 __all__ = ["release"]
 
 
 @click.group()
 def release() -> None:
-    """Make, sign and check likeness releases: who consents to what, until when."""
+    """Make, sign, check and withdraw likeness releases: who consents to what, until when."""
 
 
 @release.command("key")
@@ -110,35 +110,79 @@ def release_verify(
     day: datetime | None,
     as_json: bool,
 ) -> int:
-    """Check whether MODEL may be used; exit code 1 where it may not."""
+    """Check whether MODEL may be used; exit code 3 where it may not."""
     from semblance import release as releases
     from semblance.model import sha256_of
 
-    verdict = releases.verify(
-        path or releases.default_release_path(model),
-        sha256_of(model),
-        day.date() if day else date.today(),
-        production,
-        (*trust, *releases.default_trust_paths()),
+    verdict = releases.check(
+        model, sha256_of(model), path, production, trust, day.date() if day else None
     )
     if as_json:
         print_json(asdict(verdict))
     else:
+        for warning in verdict.warnings:
+            complain(warning)
         click.echo(f"{'valid' if verdict.valid else 'not valid'}: {verdict.reason}")
-    return DONE if verdict.valid else FAILED
+    return DONE if verdict.valid else REFUSED
 
 
 @release.command("show")
 @click.argument("path", type=FILE)
+@TRUST
 @JSON
-def release_show(path: Path, as_json: bool) -> int:
-    """Show the terms of a release or a draft, without checking its signature."""
-    from semblance import release as releases
-    from semblance.info import listing
+def release_show(path: Path, trust: tuple[Path, ...], as_json: bool) -> int:
+    """Show the terms of a release or a draft, and whether it was withdrawn.
 
-    terms = releases.read_draft(path).to_json()
+    Its signature is for `semblance release verify` to check. A revocation list is shown too.
+    """
+    from semblance import release as releases
+    from semblance.info import describe, listing
+
+    if path.name.endswith(releases.LIST_ENDING):
+        terms = describe(path)
+    else:
+        terms, warnings = releases.terms(path, trust)
+        for warning in warnings:
+            complain(warning)
     if as_json:
         print_json(terms)
     else:
         click.echo(listing(terms))
+    return DONE
+
+
+@release.command("revoke")
+@click.argument("path", metavar="RELEASE", type=FILE)
+@click.option("--key", type=FILE, required=True, help="The rights holder's private key (.pem).")
+@click.option("--reason", required=True, help="Why, in one line; it is shown with every refusal.")
+@click.option("--on", "day", type=_DAY, help="The day it was withdrawn; today by default.")
+@click.option(
+    "-o",
+    "--output",
+    type=FILE,
+    help="The list: made, or made longer; by default HOLDER.revoked.json beside the release.",
+)
+def release_revoke(
+    path: Path, key: Path, reason: str, day: datetime | None, output: Path | None
+) -> int:
+    """Withdraw RELEASE by a signed list, which goes to everybody who may have the model.
+
+    In a trust store, beside the release or beside the model the list is found by itself.
+    """
+    from semblance import release as releases
+
+    withdrawn = releases.read_draft(path)
+    into = output or path.with_name(releases.list_name(withdrawn.rights_holder))
+    if not into.name.endswith(releases.LIST_ENDING):
+        raise click.BadParameter(
+            f"a list is only found by a name that ends in {releases.LIST_ENDING}.",
+            param_hint="--output",
+        )
+    made = releases.revoke(
+        into,
+        withdrawn.rights_holder,
+        releases.Revocation(withdrawn.id, day.date() if day else date.today(), reason),
+        releases.load_private_key(key),
+    )
+    click.echo(f"{into}: list {made.number} of {made.rights_holder}, {len(made.revoked)} withdrawn")
     return DONE
