@@ -169,7 +169,9 @@ def _release(answer: Said) -> Release:
         unknown = "The release can't be checked here; rendering checks it."
         return Release(None, unknown, answer.complaint)
     text = "The likeness is released." if valid else "Not released: frames carry a slate."
-    return Release(valid, text, str(answer.document.get("reason", "")))
+    warnings = answer.document.get("warnings", ())
+    reasons = [answer.document.get("reason", ""), *warnings]
+    return Release(valid, text, ". ".join(str(each) for each in reasons if each))
 
 
 def _identity(answer: Said) -> Identity:

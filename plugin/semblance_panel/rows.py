@@ -25,8 +25,8 @@ __all__ = ["Row", "row_of"]
 Qt = QtCore.Qt
 
 FILE_KINDS: Final = {
-    "model": "Likeness models (*.onnx)",
-    "track_file": "Tracks (*.json)",
+    "model": "Likeness models (*.onnx *.adapter.json)",
+    "track_file": "Tracks (*.json *.nk *.csv)",
     "roto_file": "Shapes (*.json)",
 }
 """What a chooser offers first; any other knob's is every file."""

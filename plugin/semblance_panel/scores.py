@@ -89,6 +89,8 @@ def read_faces(path: str | os.PathLike[str]) -> dict[int, int]:
 
 
 def _document(path: str | os.PathLike[str]) -> dict[str, Any]:
+    if not os.fspath(path).lower().endswith(".json"):
+        raise TrackError("a track of another program has no scores", "")
     try:
         with open(path, encoding="utf-8") as file:
             document = json.load(file)

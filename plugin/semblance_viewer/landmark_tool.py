@@ -113,10 +113,10 @@ class LandmarkTool(QtCore.QObject):
             raise TrackError(
                 "there is no track whose landmarks could be moved", "Track the plate first."
             )
-        if self.path.suffix.lower() == ".csv":
+        if self.path.suffix.lower() != ".json":
             raise TrackError(
-                f"{path} is a table, which holds no hand keys",
-                "Track the plate with semblance track -o track.json, or save the table as that.",
+                f"{path} is another program's track, which holds no hand keys",
+                "Convert it first: semblance convert-track FILE track.json.",
             )
         self._history = History(load_track(self.path, face))
         self._smoothing = smoothing

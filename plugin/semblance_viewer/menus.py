@@ -17,9 +17,9 @@ __all__ = ["Keys", "menus"]
 Qt = QtCore.Qt
 Act = Callable[[], object]
 
-MODELS: Final = "Likeness models (*.onnx)"
+MODELS: Final = "Likeness models (*.onnx *.adapter.json)"
 PLATES: Final = "Plates (*.exr)"
-TRACKS: Final = "Tracks (*.json *.csv)"
+TRACKS: Final = "Tracks (*.json *.nk *.csv)"
 PRESETS: Final = "Presets (*.json)"
 
 

@@ -21,8 +21,17 @@ FPS: Final = 24.0
 """Frames per second of a plate that does not say."""
 
 _FRAME: Final = re.compile(r"(?P<head>.*?)(?P<number>\d+)(?P<tail>\.[^.]+)")
-_BY_ENDING: Final[Mapping[str, Kind]] = {".exr": "plates", ".onnx": "model", ".csv": "track"}
-_BY_FORMAT: Final[Mapping[str, Kind]] = {"semblance-track": "track", "semblance-roto": "roto"}
+_BY_ENDING: Final[Mapping[str, Kind]] = {
+    ".exr": "plates",
+    ".onnx": "model",
+    ".csv": "track",
+    ".nk": "track",
+}
+_BY_FORMAT: Final[Mapping[str, Kind]] = {
+    "semblance-track": "track",
+    "semblance-roto": "roto",
+    "semblance-adapter": "model",
+}
 
 
 @dataclass(frozen=True)

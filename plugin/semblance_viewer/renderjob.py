@@ -58,7 +58,8 @@ class Ended:
     Parameters
     ----------
     code : int
-        Exit code: 0 done, 1 failed or some frames did, 2 the command line makes no sense.
+        Exit code: 0 done, 1 failed or some frames did, 2 the command line makes no sense,
+        3 the likeness is not released for it.
     cancelled : bool
         Whether somebody stopped it.
     summary : mapping
