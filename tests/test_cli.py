@@ -372,7 +372,7 @@ def test_a_release_goes_from_key_to_a_render_without_a_slate(shot, capsys):
     words = [word for name, value in terms.items() for word in (f"--{name}", value)]
     assert main(["release", "key", "A. Person", "-o", "person.pem"]) == 0
     assert main(["release", "new", "likeness.onnx", "-o", "draft.json", *words]) == 0
-    assert main(["release", "verify", "likeness.onnx", "--trust", "person.pub"]) == 1
+    assert main(["release", "verify", "likeness.onnx", "--trust", "person.pub"]) == 3
     sign = ["release", "sign", "draft.json", "--key", "person.pem"]
     assert main([*sign, "-o", "likeness.release.json"]) == 0
     capsys.readouterr()
@@ -380,13 +380,14 @@ def test_a_release_goes_from_key_to_a_render_without_a_slate(shot, capsys):
     assert json.loads(capsys.readouterr().out)["production"] == "Film"
     assert main(["release", "verify", "likeness.onnx", "--trust", "person.pub", "--json"]) == 0
     assert json.loads(capsys.readouterr().out)["valid"]
-    assert main(["release", "verify", "likeness.onnx"]) == 1
+    assert main(["release", "verify", "likeness.onnx"]) == 3
     late = ["--trust", "person.pub", "--on", "3000-01-01"]
-    assert main(["release", "verify", "likeness.onnx", *late]) == 1
+    assert main(["release", "verify", "likeness.onnx", *late]) == 3
     capsys.readouterr()
     assert main([*APPLY, "--require-release", "--trust", "person.pub"]) == 0
     assert "slate" not in capsys.readouterr().err
-    refused(capsys, [*APPLY, "--require-release", "--trust", "person.pub", "--production", "Play"])
+    other = ["--trust", "person.pub", "--production", "Play"]
+    refused(capsys, [*APPLY, "--require-release", *other], code=3)
     assert main(["info", "out/result.1001.exr", "--json"]) == 0
     marked = json.loads(capsys.readouterr().out)["semblance"]
     assert marked["release_check"] == "valid"

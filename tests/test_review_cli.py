@@ -69,3 +69,17 @@ def test_a_project_that_is_not_there_is_refused_in_one_line(shot, capsys):
     said = capsys.readouterr().err
     assert said.count("\n") == 1
     assert "nowhere" in said
+
+
+def test_the_worst_frames_are_listed_for_training(shot, capsys):
+    words = ["review", PLATE, RESULT, *LIKENESS, "--worst", "2"]
+    assert main([*words, "-o", "r"]) == 0
+    said = capsys.readouterr().out
+    held = json.loads((shot / "r" / "worst.json").read_text())
+    assert held["format"] == "semblance-frames"
+    assert len(held["frames"]) == said.count("worst     ") <= 2
+    for each in held["frames"]:
+        assert each["source"] == PLATE
+        assert f"{each['frame']}: {each['reason']}" in said
+    assert main([*words, "-o", "r.png"]) == 2
+    assert "name a folder" in capsys.readouterr().err

@@ -13,11 +13,12 @@ import pytest
 import semblance
 from semblance import errors
 
-PORTABLE = ("errors", "forms", "knobs", "preset")
+PORTABLE = ("documents", "errors", "forms", "knobs", "preset")
 HEAVY = ("torch", "onnxruntime", "cv2", "numpy", "OpenImageIO", "PyOpenColorIO", "PIL", "av")
 
 PUBLIC = [
     "Cancelled",
+    "CredentialError",
     "EnvironmentFault",
     "Face",
     "FootageError",

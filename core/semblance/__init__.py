@@ -19,6 +19,7 @@ from typing import TYPE_CHECKING, Any
 if TYPE_CHECKING:
     from semblance.errors import (
         Cancelled,
+        CredentialError,
         EnvironmentFault,
         FootageError,
         InputError,
@@ -47,6 +48,7 @@ if TYPE_CHECKING:
 
 __all__ = [
     "Cancelled",
+    "CredentialError",
     "EnvironmentFault",
     "Face",
     "FootageError",

@@ -28,6 +28,7 @@ _NEEDED = {
     "PyOpenColorIO": "opencolorio",
     "onnxruntime": "onnxruntime",
     "av": "av",
+    "c2pa": "c2pa-python",
     "PIL": "pillow",
     "cryptography": "cryptography",
 }

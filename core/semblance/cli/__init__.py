@@ -1,6 +1,7 @@
 """The command line: options in, one call, one except, exit code.
 
-Exit codes: 0 the job is done, 1 it failed or some frames did, 2 the command line makes no sense.
+Exit codes: 0 the job is done, 1 it failed or some frames did, 2 the command line makes no sense,
+3 the likeness is not released for it.
 Everything that loads pixels or a network is imported inside its command, so that ``--help`` is
 instant and a studio without torch has every command but those that train.
 """
@@ -11,11 +12,24 @@ from collections.abc import Sequence
 
 import click
 
-from semblance.cli import farming, install, live, looking, releases, shots, training, viewing
+from semblance.cli import (
+    adapting,
+    farming,
+    install,
+    live,
+    looking,
+    releases,
+    shots,
+    tracking,
+    tracks,
+    training,
+    verifying,
+    viewing,
+)
 from semblance.cli.models import Models
-from semblance.cli.options import DONE, FAILED, USAGE
+from semblance.cli.options import DONE, FAILED, REFUSED, USAGE
 from semblance.cli.terminal import complain
-from semblance.errors import KnobError, SemblanceError
+from semblance.errors import KnobError, ReleaseError, SemblanceError
 
 __all__ = ["commands", "main"]
 
@@ -45,6 +59,8 @@ def main(arguments: Sequence[str] | None = None, models: Models | None = None) -
         return FAILED
     except SemblanceError as error:
         complain(str(error))
+        if isinstance(error, ReleaseError):
+            return REFUSED
         return USAGE if isinstance(error, KnobError) else FAILED
 
 
@@ -58,8 +74,9 @@ for command in (
     training.faceset,
     training.train,
     training.export,
-    shots.track,
+    tracking.track,
     shots.apply,
+    tracks.convert_track,
     viewing.view,
     live.serve,
     farming.farm,
@@ -70,5 +87,9 @@ for command in (
     looking.info,
     looking.doctor,
     releases.release,
+    verifying.sign,
+    verifying.verify,
+    verifying.certificate,
+    adapting.model,
 ):
     commands.add_command(command)

@@ -47,7 +47,7 @@ __all__ = ["serve"]
 )
 @click.option(
     "--provider",
-    type=click.Choice(["auto", "cpu", "cuda", "tensorrt"]),
+    type=click.Choice(["auto", "cpu", "cuda", "tensorrt", "tensorrt-fp16"]),
     default="auto",
     show_default=True,
     help="What computes.",

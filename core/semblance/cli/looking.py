@@ -18,12 +18,16 @@ from semblance.cli.options import (
     FRAMES,
     INPUT_SPACE,
     JSON,
+    TRUST,
     frames_in_work,
 )
 from semblance.cli.terminal import complain, print_json, progress, stopping
+from semblance.cli.tracks import given_track
+from semblance.cli.verifying import SIGNING, Signing
 
 if TYPE_CHECKING:
     from semblance.exr import Sequence
+    from semblance.review import Seal
     from semblance.score import ShotScore
 
 __all__ = ["doctor", "info", "review", "score", "shots"]
@@ -52,6 +56,15 @@ __all__ = ["doctor", "info", "review", "score", "shots"]
     type=click.File(encoding="utf-8"),
     help="What `apply --json` printed: why frames failed, and times.",
 )
+@click.option(
+    "--worst",
+    "worst",
+    type=click.IntRange(1),
+    metavar="N",
+    help="Also list the N worst frames with their reasons, in worst.json for `train --hard`.",
+)
+@TRUST
+@SIGNING
 @FRAMES
 def review(
     plate: str,
@@ -64,6 +77,9 @@ def review(
     truth: str | None,
     mask: str | None,
     summary: IO[str] | None,
+    worst: int | None,
+    trust: tuple[Path, ...],
+    signing: Signing,
     frames: str | None,
 ) -> int:
     """Review RESULT: a report, a contact sheet, a wipe movie and figures of every frame.
@@ -71,15 +87,18 @@ def review(
     Mattes and patches are rendered again with the knobs that the result's frames carry.
     """
     from semblance import review as reviews
+    from semblance import sealing
     from semblance.exr import Sequence as Frames
     from semblance.model import Likeness
     from semblance.pipeline import shot_stops
+    from semblance.release import check, default_release_path
     from semblance.roto import load_shapes
     from semblance.score import score_shot
-    from semblance.track.file import load_track
 
     if mask and not truth:
         raise click.UsageError("A mask says where a truth is compared; name one with --truth.")
+    if worst and output.suffix.lower() == ".png":
+        raise click.UsageError("A contact sheet alone has no worst frames; name a folder.")
     plates, results = Frames.parse(plate), Frames.parse(result)
     truths = Frames.parse(truth) if truth else None
     rendered = _summary(summary)
@@ -88,7 +107,8 @@ def review(
         numbers = frames_in_work(results, frames)
     else:
         numbers = _ought_to_be(plates, results, frames, rendered)
-    track = load_track(track_path)
+    signer = signing.open()
+    track = given_track(track_path, plates.path(numbers[0]))
     colours = reviews.shot_knobs(results, numbers).colour
     material = reviews.Material(
         plates,
@@ -111,10 +131,17 @@ def review(
         )
         return {each.frame: _compared(each.figures()) for each in scored[0].frames}
 
+    seal: Seal = reviews.unsealed
+    if signer is not None:
+        document = default_release_path(model)
+        verdict = check(model, material.network.sha256, document, trust=trust)
+        title = f"review of {Path(str(results)).name}"
+        release = sealing.on_file(verdict, document)
+        seal = sealing.media_seal(results, numbers, signer, release, title)
     click.echo(f"result    {results}")
     if alone:
         caption = f"{results}    {model.name}"
-        reviews.shot_sheet(material, reviews.spread(numbers), output, caption=caption)
+        reviews.shot_sheet(material, reviews.spread(numbers), output, caption=caption, seal=seal)
         scores(numbers)
         click.echo(f"sheet     {output}")
     else:
@@ -126,12 +153,19 @@ def review(
                 numbers,
                 summary=rendered,
                 scores=scores,
+                seal=seal,
                 progress=lambda frame: bar(next(count), f"frame {frame}"),
                 cancel=stop,
             )
         problems, looks = reviewed.count("problem"), reviewed.count("look")
         click.echo(f"report    {output / reviews.REPORT}")
         click.echo(f"frames    {len(numbers)}: {problems} with problems, {looks} to look at")
+        if worst:
+            listed = reviews.worst_frames(reviewed, worst)
+            for each in listed:
+                click.echo(f"worst     {each.number}: {each.reason}")
+            reviews.write_worst(listed, Path(plate).name, output / reviews.WORST_FILE)
+            click.echo(f"list      {output / reviews.WORST_FILE}")
     if scored:
         click.echo(f"score     {reviews.qc_score(scored[0].to_json())}")
     return DONE
