@@ -59,7 +59,8 @@ svg { display: block; width: 100%; min-width: 26rem; height: auto; }
 svg text { fill: var(--dim); font: 12px system-ui, sans-serif; }
 svg .rule { stroke: var(--rule); } svg .ideal { stroke: var(--ink); stroke-dasharray: 2 4; }
 svg .line { stroke: var(--line); fill: none; stroke-width: 1.75; stroke-linejoin: round; }
-svg .other { stroke: var(--other); fill: none; stroke-width: 1.5; stroke-dasharray: 6 4; }
+svg .other, svg .third { stroke: var(--other); fill: none; stroke-width: 1.5; }
+svg .other { stroke-dasharray: 6 4; } svg .third { stroke-dasharray: 1.5 3; }
 svg .dot { fill: var(--line); } svg .bad { stroke: var(--problem); stroke-width: 1.5; }
 @media print {
   :root { color-scheme: light; --paper: #fff; --panel: #fff; --ink: #000; --dim: #444;
@@ -86,6 +87,9 @@ _POLICY: Final = "default-src 'none'; style-src 'unsafe-inline'; img-src data:; 
 
 _WIDTH, _HEIGHT = 560, 150
 _LEFT, _RIGHT, _TOP, _BOTTOM = 46, 12, 8, 22
+_STROKES: Final = (("line", "solid"), ("other", "dashed"), ("third", "dotted"))
+"""Of a plot's lines in order, as the style sheet and a reader know them."""
+
 _MOST_DOTS: Final = 300
 """Points that are drawn one by one, with their values to be read; more would be a band."""
 
@@ -183,8 +187,8 @@ def chart(
     title, meaning, unit : str
         Plain text.
     lines : sequence of (str, points)
-        Name and (frame, value) in order of frames; the first is drawn solid, others dashed. A line
-        is broken where frames are missing.
+        Name and (frame, value) in order of frames; the first is drawn solid, the next dashed,
+        the third dotted; at most three. A line is broken where frames are missing.
     ideal : float, optional
         A dotted line.
     axis : sequence of float
@@ -230,7 +234,7 @@ def chart(
             ("M" if start else "L") + f"{x(frame)} {y(value)}"
             for frame, value, start in _with_starts(line)
         )
-        parts.append(f'<path class="{"other" if index else "line"}" d="{way}"/>')
+        parts.append(f'<path class="{_STROKES[index][0]}" d="{way}"/>')
         if index == 0 and len(line) <= _MOST_DOTS:
             parts += [
                 f'<circle class="dot" cx="{x(frame)}" cy="{y(value)}" r="2.5">'
@@ -239,7 +243,7 @@ def chart(
             ]
     said = "; ".join(_said(name, line, unit) for name, line in lines)
     legend = ", ".join(
-        f"{'dashed' if index else 'solid'}: {escape(name)}" for index, (name, _) in enumerate(lines)
+        f"{stroke}: {escape(name)}" for (_, stroke), (name, _) in zip(_STROKES, lines, strict=False)
     )
     legend = f" ({legend})" if len(lines) > 1 else ""
     shown = f"{escape(title)}{f', {escape(unit)}' if unit else ''}"

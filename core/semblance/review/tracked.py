@@ -175,7 +175,7 @@ def _page(
 ) -> str:
     first = next(iter(tracks.values()))
     told = {
-        "plates": str(plates),
+        "plates": Path(str(plates)).name,
         "frames": compact(frames),
         "cuts": ", ".join(map(str, first.cuts)),
         "lens": f"{first.focal:.0f} pixels" if first.focal is not None else "",
