@@ -93,10 +93,10 @@ class TrainConfig:
         },
     )
     precision: str = field(
-        default="bf16",
+        default="auto",
         metadata={
-            "help": "Numbers of the network's layers; fp32 where a device is slow in bf16.",
-            "choices": ("bf16", "fp32"),
+            "help": "Numbers of the network's layers; auto is bf16 where the device is fast in it.",
+            "choices": ("auto", "bf16", "fp32"),
         },
     )
     device: str = field(
