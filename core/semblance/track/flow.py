@@ -20,7 +20,7 @@ import cv2
 import numpy as np
 from numpy.typing import NDArray
 
-from semblance.colour import linear_to_srgb, luma
+from semblance.colour import encode, luma
 
 __all__ = ["carried"]
 
@@ -104,7 +104,7 @@ def _codes(linear: Pixels, stops: float, size: tuple[int, ...]) -> NDArray[np.ui
     light = np.nan_to_num(luma(linear), nan=0.0, posinf=1e4, neginf=0.0)
     small = cv2.resize(light, size, interpolation=cv2.INTER_AREA)
     exposed = np.clip(np.asarray(small, np.float32) * np.float32(2.0**stops), 0.0, 1.0)
-    return np.round(linear_to_srgb(exposed) * 255.0).astype(np.uint8)
+    return np.round(encode(exposed) * 255.0).astype(np.uint8)
 
 
 def _similarity(one: Points, other: Points) -> Points | None:

@@ -15,7 +15,7 @@ import cv2
 import numpy as np
 from numpy.typing import NDArray
 
-from semblance.colour import EXPOSURE_TARGET, face_luma, linear_to_srgb, luma
+from semblance.colour import EXPOSURE_TARGET, encode, face_luma, luma
 from semblance.track.provider import Detection, FaceProvider
 
 __all__ = ["View", "distance", "face_stops", "find_faces", "size_of", "stops_of"]
@@ -145,7 +145,7 @@ class View:
             method = cv2.INTER_AREA if size[0] * size[1] < width * height else cv2.INTER_CUBIC
             image = np.clip(cv2.resize(image, size, interpolation=method), 0.0, 1.0)
         scale = np.array([size[0] / width, size[1] / height])
-        return cls(linear_to_srgb(image), np.array([x0, y0], np.float64), scale)
+        return cls(encode(image), np.array([x0, y0], np.float64), scale)
 
     def find(self, provider: FaceProvider, turn: int = 0) -> tuple[Detection, ...]:
         """Find all faces, with the picture turned by quarters, anticlockwise."""
