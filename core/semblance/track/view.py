@@ -15,6 +15,7 @@ import cv2
 import numpy as np
 from numpy.typing import NDArray
 
+from semblance import kernels
 from semblance.colour import EXPOSURE_TARGET, encode, face_luma, luma
 from semblance.track.provider import Detection, FaceProvider
 
@@ -134,18 +135,22 @@ class View:
     ) -> View:
         """Expose, de-squeeze and encode a scene-linear picture, or what is around landmarks."""
         x0, y0, x1, y1 = _around(near, linear) if near is not None else (0, 0, *linear.shape[1::-1])
-        with np.errstate(over="ignore"):
-            exposed = linear[y0:y1, x0:x1] * np.float32(2.0**stops)
-        exposed = np.fmax(exposed, np.float32(0.0))  # which makes 0 of a NaN
-        image: Pixels = np.minimum(exposed, np.float32(1.0))
-        height, width = image.shape[:2]
+        light = linear[y0:y1, x0:x1]
+        height, width = light.shape[:2]
         reduced = min(1.0, LARGEST / max(width * pixel_aspect, height))
         size = max(round(width * pixel_aspect * reduced), 1), max(round(height * reduced), 1)
-        if size != (width, height):
-            method = cv2.INTER_AREA if size[0] * size[1] < width * height else cv2.INTER_CUBIC
-            image = np.clip(cv2.resize(image, size, interpolation=method), 0.0, 1.0)
         scale = np.array([size[0] / width, size[1] / height])
-        return cls(encode(image), np.array([x0, y0], np.float64), scale)
+        origin = np.array([x0, y0], np.float64)
+        if size == (width, height):  # in one pass, which takes a NaN for 0 as the others do
+            image, beyond = np.empty(light.shape, np.float32), np.empty((height, width), np.float32)
+            kernels.expose(np.ascontiguousarray(light, np.float32), 2.0**stops, image, beyond)
+            return cls(image, origin, scale)
+        with np.errstate(over="ignore"):
+            exposed = light * np.float32(2.0**stops)
+        exposed = np.fmax(exposed, np.float32(0.0))
+        method = cv2.INTER_AREA if size[0] * size[1] < width * height else cv2.INTER_CUBIC
+        reduced_light = cv2.resize(np.minimum(exposed, 1.0), size, interpolation=method)
+        return cls(encode(np.clip(reduced_light, 0.0, 1.0)), origin, scale)
 
     def find(self, provider: FaceProvider, turn: int = 0) -> tuple[Detection, ...]:
         """Find all faces, with the picture turned by quarters, anticlockwise."""
