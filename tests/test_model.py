@@ -169,6 +169,15 @@ def test_another_graph_is_refused_with_what_was_expected_and_found(model, spoil,
     assert "\n" not in str(caught.value)
 
 
+def test_a_name_that_is_no_text_is_refused_in_words(model):
+    """The runtime takes any bytes for a name, and fails where it is asked for it."""
+    changed(model, lambda proto: None)
+    name = b"\x12\x01n"  # a dimension's name, a string of one byte
+    model.write_bytes(model.read_bytes().replace(name, b"\x12\x01\xa6"))
+    with pytest.raises(ModelError, match="names that are no text"):
+        Likeness.open(model, "cpu")
+
+
 def two_mattes(proto):
     """Declare one matte and draw two: nothing holds a graph to what it declares."""
     node = next(each for each in proto.graph.node if "matte" in each.output)

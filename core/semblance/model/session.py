@@ -76,21 +76,29 @@ class Likeness:
         ProviderError
             The provider does not exist.
         """
+        try:
+            likeness = cls._opened(path, provider, threads)
+        except UnicodeDecodeError as error:  # of the runtime, which takes any bytes for a name
+            raise ModelError(
+                f"{path} holds names that are no text: {error.reason}", "Export the model again."
+            ) from error
+        if likeness.provider != "cpu":
+            likeness.warm_up()
+        return likeness
+
+    @classmethod
+    def _opened(cls, path: str | os.PathLike[str], provider: str, threads: int) -> Likeness:
         if is_description(path):
             # Not before it is asked for: it is a likeness too, and stands on this module.
             from semblance.model.foreign import open_foreign
 
-            likeness: Likeness = open_foreign(Path(path), provider, threads)
-        else:
-            manifest = read_manifest(path)
-            data = Path(path).read_bytes()
-            check_contents(data, path)
-            started = start(data, path, provider, threads)
-            _check_signature(started.session, manifest, path)
-            likeness = cls(started, manifest, hashlib.sha256(data).hexdigest())
-        if likeness.provider != "cpu":
-            likeness.warm_up()
-        return likeness
+            return open_foreign(Path(path), provider, threads)
+        manifest = read_manifest(path)
+        data = Path(path).read_bytes()
+        check_contents(data, path)
+        started = start(data, path, provider, threads)
+        _check_signature(started.session, manifest, path)
+        return cls(started, manifest, hashlib.sha256(data).hexdigest())
 
     @property
     def name(self) -> str:
