@@ -268,15 +268,26 @@ class Fit:
 
 
 def ports(found: Iterable[Any]) -> tuple[Port, ...]:
-    """Return the inputs or outputs of a session of ONNX Runtime."""
-    return tuple(
-        Port(
-            each.name,
-            each.type,
-            tuple(side if isinstance(side, int) and side > 0 else None for side in each.shape),
+    """Return the inputs or outputs of a session of ONNX Runtime.
+
+    Raises
+    ------
+    ModelError
+        A name is no text: the runtime takes any bytes, and fails where it is asked for them.
+    """
+    try:
+        return tuple(
+            Port(
+                each.name,
+                each.type,
+                tuple(side if isinstance(side, int) and side > 0 else None for side in each.shape),
+            )
+            for each in found
         )
-        for each in found
-    )
+    except UnicodeDecodeError as error:
+        raise ModelError(
+            f"the graph holds names that are no text: {error.reason}", "Fetch the file again."
+        ) from error
 
 
 def recognise(
